@@ -1,0 +1,40 @@
+"""#InsTag, complete and open: tag -> normalize -> analyze -> select -> train -> evaluate.
+
+Everything below is imported at first use, so that `import instag` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
+    from instag.table import TagTable
+
+# name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
+_HOME = {
+    "ArtifactError": "errors",
+    "ConfigError": "errors",
+    "DataError": "errors",
+    "InstagError": "errors",
+    "ProviderError": "errors",
+    "TagTable": "table",
+}
+
+__all__ = ["ArtifactError", "ConfigError", "DataError", "InstagError", "ProviderError", "TagTable"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("instag._core").__version__
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'instag' has no attribute {name!r}")
+    value = getattr(import_module(f"instag.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,54 @@
+"""The Rust core: pure functions over arrays and blocks. Every `ValueError` says what is wrong and where.
+
+Ragged rows are CSR: `offsets` (int64, rows + 1 entries, from 0) and `ids` (uint32, each below `size`). Arrays must be
+contiguous. Columns of strings are taken from anything with `__arrow_c_stream__` (a Polars series) and come back as an
+`ArrowTable`, which `polars.DataFrame` takes. The GIL is released while a kernel runs.
+"""
+
+from typing import Any, final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+I64 = NDArray[np.int64]
+U32 = NDArray[np.uint32]
+F64 = NDArray[np.float64]
+
+__version__: str
+
+@final
+class ArrowTable:
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
+    def __len__(self) -> int: ...
+
+# ---- tag tables ----
+
+def intern(column: pl.Series) -> tuple[ArrowTable, I64, U32, I64]:
+    """A `list[str]` column as (vocabulary `tag`, offsets, ids, counts), tags by count descending, then bytewise."""
+
+def to_lists(vocabulary: pl.Series, offsets: I64, ids: U32) -> ArrowTable:
+    """Rows of ids as one column `tags`: lists over a dictionary of the vocabulary."""
+
+def tag_counts(offsets: I64, ids: U32, size: int) -> I64:
+    """How many rows hold each id; a repeat within a row counts once."""
+
+def remap(offsets: I64, ids: U32, map: U32, size: int) -> tuple[I64, U32]:
+    """Each id replaced by `map[id]`, dropped where that is 2**32 - 1, the first of equal ids in a row kept."""
+
+def union_rows(offsets: I64, ids: U32, groups: I64, size: int) -> tuple[I64, U32]:
+    """The union of neighbouring rows: group `g` is rows `groups[g]` up to `groups[g + 1]`."""
+
+# ---- normalize: rule forms ----
+
+# ---- normalize: semantic groups ----
+
+# ---- normalize: association ----
+
+# ---- analyze ----
+
+# ---- select ----
+
+# ---- read ----
+
+# ---- tag: keyphrase ----

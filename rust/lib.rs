@@ -1,0 +1,17 @@
+//! The core of `instag`: pure algorithms over tag tables and blocks of text.
+//!
+//! Nothing here opens a file, logs, or knows Python; `py.rs`, behind the feature `python`, is the one binding.
+//! Ragged data is CSR everywhere ([`csr::Csr`]): `offsets: &[i64]` (one more than rows) and `ids: &[u32]`.
+//! Kernels borrow arrays, return arrays, keep bounds checks (a caller may write to a borrowed array while the GIL is
+//! released), and break every tie towards the smaller index.
+
+pub mod csr;
+pub mod error;
+pub mod intern;
+pub mod strings;
+
+#[cfg(feature = "python")]
+mod py;
+
+pub use csr::Csr;
+pub use error::{Error, Result};

@@ -1,0 +1,187 @@
+//! The Python module `instag._core`: borrow arrays, release the GIL, call one kernel, give arrays back.
+//!
+//! Nothing is decided here. To add a kernel: its `#[pyfunction]` in the section of its room below (the module
+//! registers it by itself), its signature in `python/instag/_core.pyi` (held true by stubtest), its slow twin in
+//! `tests/oracle.py`.
+#![allow(unsafe_code, reason = "the Arrow C stream is handed over as a raw pointer in a capsule")]
+#![allow(missing_docs, reason = "documented in _core.pyi, where Python users look")]
+#![allow(clippy::needless_pass_by_value, reason = "pyo3 extracts arguments by value")]
+
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use arrow_array::ffi_stream::{RecordBatchStreamReader, FFI_ArrowArrayStream};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringViewArray};
+use arrow_schema::{ArrowError, Field, Schema};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyCapsule;
+
+use crate::csr::Csr;
+use crate::error::Error;
+
+const STREAM: &CStr = c"arrow_array_stream";
+
+type Array1<'py, T> = Bound<'py, PyArray1<T>>;
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        PyValueError::new_err(error.to_string())
+    }
+}
+
+fn arrow_error(error: ArrowError) -> PyErr {
+    PyValueError::new_err(format!("the Arrow stream could not be read: {error}"))
+}
+
+/// The chunks of one column, taken from anything with `__arrow_c_stream__` (a Polars series).
+struct Column(Vec<ArrayRef>);
+
+impl<'py> FromPyObject<'_, 'py> for Column {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let frame = object.call_method0("to_frame"); // a Polars series: a stream of tables is what arrow-rs reads
+        let source = frame.as_ref().map_or(&*object, |frame| frame);
+        let capsule = source.call_method0("__arrow_c_stream__").map_err(|_| {
+            PyTypeError::new_err(format!("expected a column with `__arrow_c_stream__`, found {}", object.get_type()))
+        })?;
+        let capsule = capsule.cast::<PyCapsule>()?;
+        let pointer = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+        // SAFETY: the capsule's name was checked, so it holds a stream; `from_raw` moves it out and leaves a released one.
+        let reader = unsafe { RecordBatchStreamReader::from_raw(pointer.as_ptr()) }.map_err(arrow_error)?;
+        let mut chunks = Vec::new();
+        for batch in reader {
+            let batch = batch.map_err(arrow_error)?;
+            chunks.push(batch.column(0).clone());
+        }
+        Ok(Self(chunks))
+    }
+}
+
+/// A table going out: anything that reads `__arrow_c_stream__` (`pl.DataFrame`) takes it without a copy.
+#[pyclass(module = "instag._core", frozen)]
+struct ArrowTable(RecordBatch);
+
+impl ArrowTable {
+    fn new(columns: Vec<(&str, ArrayRef)>) -> PyResult<Self> {
+        let fields: Vec<_> = columns.iter().map(|(name, c)| Field::new(*name, c.data_type().clone(), true)).collect();
+        let arrays = columns.into_iter().map(|(_, column)| column).collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map(Self).map_err(arrow_error)
+    }
+
+    fn strings<S: AsRef<str>>(name: &str, values: &[S]) -> PyResult<Self> {
+        let array: StringViewArray = values.iter().map(|value| Some(value.as_ref())).collect();
+        Self::new(vec![(name, Arc::new(array))])
+    }
+}
+
+#[pymethods]
+impl ArrowTable {
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let _ = requested_schema; // a request, which the protocol lets a producer ignore
+        let batches = RecordBatchIterator::new([Ok(self.0.clone())], self.0.schema());
+        let stream = FFI_ArrowArrayStream::new(Box::new(batches));
+        PyCapsule::new_with_value(py, stream, STREAM)
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.num_rows()
+    }
+}
+
+type Array1Of<'py, T> = PyReadonlyArray1<'py, T>;
+
+#[pymodule(name = "_core")]
+mod core {
+    use super::*;
+
+    #[pymodule_export]
+    use super::ArrowTable;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+
+    // ---- tag tables ----
+
+    #[pyfunction]
+    fn intern<'py>(
+        py: Python<'py>,
+        column: Column,
+    ) -> PyResult<(ArrowTable, Array1<'py, i64>, Array1<'py, u32>, Array1<'py, i64>)> {
+        let made = py.detach(|| crate::intern::intern(&column.0))?;
+        let vocabulary = ArrowTable::strings("tag", &made.vocabulary)?;
+        Ok((vocabulary, made.offsets.into_pyarray(py), made.ids.into_pyarray(py), made.counts.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn to_lists(
+        py: Python<'_>,
+        vocabulary: Column,
+        offsets: Array1Of<'_, i64>,
+        ids: Array1Of<'_, u32>,
+    ) -> PyResult<ArrowTable> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let lists = py.detach(|| crate::strings::to_lists(&vocabulary.0, offsets, ids))?;
+        ArrowTable::new(vec![("tags", lists)])
+    }
+
+    #[pyfunction]
+    fn tag_counts<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+    ) -> PyResult<Array1<'py, i64>> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let counts = py.detach(|| Csr::new(offsets, ids, size).map(crate::csr::tag_counts))?;
+        Ok(counts.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn remap<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        map: Array1Of<'py, u32>,
+        size: usize,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>)> {
+        let (offsets, ids, map) = (offsets.as_slice()?, ids.as_slice()?, map.as_slice()?);
+        let (offsets, ids) = py.detach(|| crate::csr::remap(Csr::new(offsets, ids, map.len())?, map, size))?;
+        Ok((offsets.into_pyarray(py), ids.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn union_rows<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        groups: Array1Of<'py, i64>,
+        size: usize,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>)> {
+        let (offsets, ids, groups) = (offsets.as_slice()?, ids.as_slice()?, groups.as_slice()?);
+        let (offsets, ids) = py.detach(|| crate::csr::union_rows(Csr::new(offsets, ids, size)?, groups))?;
+        Ok((offsets.into_pyarray(py), ids.into_pyarray(py)))
+    }
+
+    // ---- normalize: rule forms ----
+
+    // ---- normalize: semantic groups ----
+
+    // ---- normalize: association ----
+
+    // ---- analyze ----
+
+    // ---- select ----
+
+    // ---- read ----
+
+    // ---- tag: keyphrase ----
+}

@@ -1,0 +1,71 @@
+"""TagTable: what goes in comes out, what is broken is refused."""
+
+from __future__ import annotations
+
+import oracle
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import instag
+from instag import TagTable
+
+rows_of_tags = st.lists(st.lists(st.sampled_from(["a", "b", "C++", "数学", "", "é", "x" * 40]), max_size=6), max_size=30)
+
+
+@given(rows_of_tags)
+def test_interning_equals_the_oracle(rows: list[list[str]]) -> None:
+    table = TagTable.from_series(pl.Series("tags", rows, dtype=pl.List(pl.String)))
+    vocabulary, expected = oracle.intern(rows)
+    assert table.vocabulary.to_list() == vocabulary
+    assert table.to_series().cast(pl.List(pl.String)).to_list() == expected
+    assert table.counts.tolist() == [sum(tag in row for row in expected) for tag in vocabulary]
+
+
+@given(rows_of_tags)
+def test_categorical_and_chunked_columns_give_the_same_table(rows: list[list[str]]) -> None:
+    plain = pl.Series("tags", rows, dtype=pl.List(pl.String))
+    table = TagTable.from_series(plain)
+    chunked = pl.concat([plain[: len(rows) // 2], plain[len(rows) // 2 :]], rechunk=False)
+    for other in (plain.cast(pl.List(pl.Categorical)), chunked, table.to_series()):
+        again = TagTable.from_series(other)
+        assert again.vocabulary.to_list() == table.vocabulary.to_list()
+        assert again.offsets.tolist() == table.offsets.tolist()
+        assert again.ids.tolist() == table.ids.tolist()
+
+
+def test_null_rows_are_empty_and_null_tags_left_out() -> None:
+    table = TagTable.from_series(pl.Series([None, ["a", None, "a"]], dtype=pl.List(pl.String)))
+    assert table.to_series().to_list() == [[], ["a"]]
+
+
+def test_arrays_are_frozen() -> None:
+    table = TagTable.from_arrays(["a"], [0, 1], [0])
+    with pytest.raises(ValueError, match="read-only"):
+        table.ids[0] = 0
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "offsets", "ids", "message"),
+    [
+        (["a"], [1, 1], [0], "starts at"),
+        (["a"], [0, 2, 1], [0], "row 1: goes from 2 back to 1"),
+        (["a"], [0, 2], [0], "ends at 2, but there are 1 ids"),
+        (["a"], [0, 1], [1], "row 0 holds the id 1, but the vocabulary has 1 tags"),
+        (["a"], [], [], "starts at None"),
+        (["a"], [0, 1], [-1], "outside"),
+        (["a"], [0.5], [0], "array of integers"),
+        (["a", "a"], [0, 1], [0], "same tag twice"),
+        (["a", None], [0, 1], [0], "null"),
+    ],
+)
+def test_broken_arrays_are_refused(vocabulary: list[str], offsets: list[int], ids: list[int], message: str) -> None:
+    with pytest.raises(instag.DataError, match=message):
+        TagTable.from_arrays(vocabulary, offsets, ids)
+
+
+@pytest.mark.parametrize("series", [pl.Series([1, 2]), pl.Series(["a"]), pl.Series([[1]]), pl.Series([[["a"]]])])
+def test_columns_of_other_types_are_refused(series: pl.Series) -> None:
+    with pytest.raises(instag.DataError, match="strings"):
+        TagTable.from_series(series)
