@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
     from instag.table import TagTable
+    from instag.tagger import Tagger
 
 # name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
 _HOME = {
@@ -20,9 +21,10 @@ _HOME = {
     "InstagError": "errors",
     "ProviderError": "errors",
     "TagTable": "table",
+    "Tagger": "tagger",
 }
 
-__all__ = ["ArtifactError", "ConfigError", "DataError", "InstagError", "ProviderError", "TagTable"]
+__all__ = ["ArtifactError", "ConfigError", "DataError", "InstagError", "ProviderError", "TagTable", "Tagger"]
 
 
 def __getattr__(name: str) -> Any:
