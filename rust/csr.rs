@@ -119,7 +119,10 @@ pub fn remap(rows: Csr<'_>, map: &[u32], size: usize) -> Result<Rows> {
 
 /// The union of neighbouring rows: group `g` is rows `groups[g]..groups[g + 1]`, first occurrences in order. O(ids).
 pub fn union_rows(rows: Csr<'_>, groups: &[i64]) -> Result<Rows> {
-    if groups.first() != Some(&0) || groups.last() != Some(&(rows.len() as i64)) || groups.windows(2).any(|w| w[1] < w[0]) {
+    if groups.first() != Some(&0)
+        || groups.last() != Some(&(rows.len() as i64))
+        || groups.windows(2).any(|w| w[1] < w[0])
+    {
         let reason = format!("must rise from 0 to the number of rows, {}", rows.len());
         return Err(Error::Setting { name: "groups", reason });
     }

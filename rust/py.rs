@@ -10,7 +10,7 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use arrow_array::ffi_stream::{RecordBatchStreamReader, FFI_ArrowArrayStream};
+use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringViewArray};
 use arrow_schema::{ArrowError, Field, Schema};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
@@ -150,11 +150,11 @@ mod core {
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
         ids: Array1Of<'py, u32>,
-        map: Array1Of<'py, u32>,
+        into: Array1Of<'py, u32>,
         size: usize,
     ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>)> {
-        let (offsets, ids, map) = (offsets.as_slice()?, ids.as_slice()?, map.as_slice()?);
-        let (offsets, ids) = py.detach(|| crate::csr::remap(Csr::new(offsets, ids, map.len())?, map, size))?;
+        let (offsets, ids, into) = (offsets.as_slice()?, ids.as_slice()?, into.as_slice()?);
+        let (offsets, ids) = py.detach(|| crate::csr::remap(Csr::new(offsets, ids, into.len())?, into, size))?;
         Ok((offsets.into_pyarray(py), ids.into_pyarray(py)))
     }
 

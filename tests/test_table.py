@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import instag
 from instag import TagTable
 
-rows_of_tags = st.lists(st.lists(st.sampled_from(["a", "b", "C++", "数学", "", "é", "x" * 40]), max_size=6), max_size=30)
+rows_of_tags = st.lists(
+    st.lists(st.sampled_from(["a", "b", "C++", "数学", "", "é", "x" * 40]), max_size=6), max_size=30
+)
 
 
 @given(rows_of_tags)

@@ -33,8 +33,8 @@ def to_lists(vocabulary: pl.Series, offsets: I64, ids: U32) -> ArrowTable:
 def tag_counts(offsets: I64, ids: U32, size: int) -> I64:
     """How many rows hold each id; a repeat within a row counts once."""
 
-def remap(offsets: I64, ids: U32, map: U32, size: int) -> tuple[I64, U32]:
-    """Each id replaced by `map[id]`, dropped where that is 2**32 - 1, the first of equal ids in a row kept."""
+def remap(offsets: I64, ids: U32, into: U32, size: int) -> tuple[I64, U32]:
+    """Each id replaced by `into[id]`, dropped where that is 2**32 - 1, the first of equal ids in a row kept."""
 
 def union_rows(offsets: I64, ids: U32, groups: I64, size: int) -> tuple[I64, U32]:
     """The union of neighbouring rows: group `g` is rows `groups[g]` up to `groups[g + 1]`."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class InstagError(Exception):
-    """The base of every error that `instag` raises on purpose; `hint` says what to do about it.
+    r"""The base of every error that `instag` raises on purpose; `hint` says what to do about it.
 
     >>> str(DataError("`a.jsonl` is empty", hint="name a file with records"))
-    '`a.jsonl` is empty\\nhint: name a file with records'
+    '`a.jsonl` is empty\nhint: name a file with records'
     """
 
     exit_code = 1

@@ -119,7 +119,9 @@ def _array(values: Any, dtype: type[np.generic], name: str) -> NDArray[Any]:
     """`values` as a contiguous array of `dtype`, refused where that would change a value."""
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise DataError(f"`{name}` must be a one-dimensional array of integers, found {array.dtype} of shape {array.shape}")
+        raise DataError(
+            f"`{name}` must be a one-dimensional array of integers, found {array.dtype} of shape {array.shape}"
+        )
     limits = np.iinfo(dtype)  # type: ignore[type-var]
     if array.size and (int(array.min()) < limits.min or int(array.max()) > limits.max):
         raise DataError(f"`{name}` holds a value outside {limits.min}..{limits.max}")

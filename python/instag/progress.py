@@ -1,0 +1,103 @@
+"""Talking to a person: everything goes to stderr; bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+# What a long piece of work is given to report with: call it with how much more is done.
+Advance = Callable[[int], None]
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Talk:
+    """Lines, tables and progress for a person; says nothing where `quiet`.
+
+    >>> talk = Talk(quiet=True)
+    >>> with talk.bar("reading", total=2, unit="file") as advance:
+    ...     advance(1)
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def line(self, text: str = "") -> None:
+        """One line."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """One line that is worth a second look."""
+        self.line(f"warning: {text}")
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table with numbers to the right, indented under the line before it."""
+        for line in table_lines(header, rows):
+            self.line(f"  {line}")
+
+    @contextlib.contextmanager
+    def bar(self, label: str, *, total: int | None = None, unit: str = "it") -> Iterator[Advance]:
+        """Progress of one piece of work: a bar on a terminal, else a line every ten seconds."""
+        if self.quiet:
+            yield lambda _: None
+        elif sys.stderr.isatty():
+            from tqdm import tqdm
+
+            with tqdm(desc=label, total=total, unit=f" {unit}", unit_scale=True, leave=False) as bar:
+                yield lambda n: bar.update(n) and None
+        else:
+            yield _plain(label, total, unit)
+
+
+def _plain(label: str, total: int | None, unit: str) -> Advance:
+    done, said = 0, time.monotonic()
+
+    def advance(n: int) -> None:
+        nonlocal done, said
+        done += n
+        if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            of = f" of {total:,}" if total is not None else ""
+            print(f"{label}: {done:,}{of} {unit}", file=sys.stderr, flush=True)
+
+    return advance
+
+
+def table_lines(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    r"""Columns of text, numbers to the right, everything else to the left.
+
+    >>> print("\n".join(table_lines(["step", "tags"], [["raw", 12000], ["frequency", 8541]])))
+    step         tags
+    raw        12,000
+    frequency   8,541
+    """
+    right = [all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) for i in range(len(header))]
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(_pad(c, w, r) for c, w, r in zip(row, widths, right, strict=True)).rstrip() for row in cells]
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return str(value)
+
+
+def _width(text: str) -> int:
+    from unicodedata import east_asian_width
+
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _pad(text: str, width: int, to_the_right: bool) -> str:
+    space = " " * (width - _width(text))
+    return space + text if to_the_right else text + space

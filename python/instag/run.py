@@ -1,0 +1,263 @@
+"""The run folder: stages with tables, a manifest written last, and the question whether a stage is still current.
+
+docs/format.md is the contract. Nothing here knows what a stage computes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from instag.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMAT = 1
+STAGES = ("tag", "normalize", "analyze", "select")
+
+
+def file_digest(path: Path) -> str:
+    """The BLAKE2b-128 digest of a file's bytes, in hex; reads it once, a megabyte at a time."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def stage_key(stage: str, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    """What decides a stage's result, as one sha256: its name, the format, its settings and its inputs.
+
+    >>> stage_key("select", {"k": 6}, {"normalize": "ab"}) == stage_key("select", {"k": 7}, {"normalize": "ab"})
+    False
+    """
+    parts = {"format": FORMAT, "stage": stage, "settings": settings, "inputs": inputs}
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass
+class Output:
+    """A stage being written: tables and files appear under their own name only when they are whole."""
+
+    folder: Path
+    written: list[str] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    cost_usd: float | None = None
+
+    def table(self, name: str, frame: pl.DataFrame) -> None:
+        """Writes `NAME.parquet` (zstd)."""
+        import polars as pl
+
+        with self.file(f"{name}.parquet") as path:
+            try:
+                frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
+            except pl.exceptions.PolarsError as error:
+                raise ArtifactError(f"`{self.folder / name}.parquet` could not be written: {error}") from None
+
+    @contextlib.contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """The temporary path to write `name` at; renamed when the block ends well, removed when it does not."""
+        path = self.folder / f".{name}.part"
+        try:
+            yield path
+            os.replace(path, self.folder / name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise
+        self.written.append(name)
+
+
+class Run:
+    """A run folder and what stands in it.
+
+    >>> import polars as pl, tempfile
+    >>> run = Run(tempfile.mkdtemp())
+    >>> with run.write("tag", settings={"tagger": "keyphrase"}, inputs={}) as out:
+    ...     out.table("queries", pl.DataFrame({"id": ["a"]}))
+    >>> run.is_current("tag", stage_key("tag", {"tagger": "keyphrase"}, {})), run.state("select")
+    (True, 'absent')
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def manifest(self, stage: str) -> dict[str, Any] | None:
+        """The manifest of a finished stage, None where the stage is absent or did not finish."""
+        path = self.path / stage / "manifest.json"
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"`{path}` is not a manifest: {error}", hint=f"delete `{path.parent}` and run `{stage}` again"
+            ) from None
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
+            raise ArtifactError(
+                f"`{path}` has format {found!r}, this version of instag reads {FORMAT}",
+                hint=f"use the version that made it, or delete `{path.parent}` and run `{stage}` again",
+            )
+        return dict(manifest)
+
+    def digest(self, stage: str) -> str:
+        """One digest over the outputs of a finished stage: what a later stage puts into its key."""
+        outputs = self.need(stage)["outputs"]
+        text = json.dumps([(o["name"], o["digest"]) for o in outputs], ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def need(self, stage: str) -> dict[str, Any]:
+        """The manifest of a stage that must be finished and whole."""
+        manifest = self.manifest(stage)
+        if manifest is None:
+            what = "did not finish" if (self.path / stage).is_dir() else "is not there"
+            verb = "`instag tag` or `instag import`" if stage == "tag" else f"`instag {stage}`"
+            raise ArtifactError(f"stage `{stage}` of `{self.path}` {what}", hint=f"run {verb} first")
+        if changed := self._changed(stage, manifest):
+            raise ArtifactError(
+                f"`{self.path / stage / changed}` is missing or is not what `{stage}` wrote",
+                hint=f"run `{stage}` again; delete `{self.path / stage}` first if it says that nothing is stale",
+            )
+        return manifest
+
+    def is_current(self, stage: str, key: str) -> bool:
+        """Whether a stage is finished, was made with this key, and its outputs are still what it wrote."""
+        manifest = self.manifest(stage)
+        return manifest is not None and manifest.get("key") == key and self._changed(stage, manifest) is None
+
+    def _changed(self, stage: str, manifest: Mapping[str, Any]) -> str | None:
+        for output in manifest["outputs"]:
+            path = self.path / stage / output["name"]
+            if not path.is_file() or path.stat().st_size != output["bytes"] or file_digest(path) != output["digest"]:
+                return str(output["name"])
+        return None
+
+    def state(self, stage: str) -> str:
+        """`absent`, `unfinished`, `damaged`, `stale` (made from other inputs than stand now) or `current`."""
+        manifest = self.manifest(stage)
+        if manifest is None:
+            return "unfinished" if (self.path / stage).is_dir() else "absent"
+        if self._changed(stage, manifest) is not None:
+            return "damaged"
+        for source, digest in manifest["inputs"].get("stages", {}).items():
+            if self.state(source) != "current" or self.digest(source) != digest:
+                return "stale"
+        for file in manifest["inputs"].get("files", []):
+            path = Path(file["path"])
+            if not path.is_file() or path.stat().st_size != file["bytes"]:
+                return "stale"
+        return "current"
+
+    def has(self, stage: str, name: str) -> bool:
+        """Whether a finished stage wrote the table `name`."""
+        manifest = self.manifest(stage)
+        return manifest is not None and any(o["name"] == f"{name}.parquet" for o in manifest["outputs"])
+
+    def table(self, stage: str, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """One table of a finished stage, or some of its columns."""
+        import polars as pl
+
+        path = self.path / stage / f"{name}.parquet"
+        try:
+            return pl.read_parquet(path, columns=None if columns is None else list(columns))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ArtifactError(f"`{path}` could not be read: {error}", hint=f"run `instag {stage}` again") from None
+
+    @contextlib.contextmanager
+    def write(
+        self,
+        stage: str,
+        *,
+        settings: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        speed: Mapping[str, Any] | None = None,
+    ) -> Iterator[Output]:
+        """Makes a stage: the old manifest goes first, the new one comes last, so a cut in between is seen.
+
+        Two processes never write one run: the second is refused.
+        """
+        started = time.perf_counter()
+        folder = self.path / stage
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with self._lock():
+                (folder / "manifest.json").unlink(missing_ok=True)
+                for leftover in folder.glob(".*.part"):
+                    leftover.unlink()
+                output = Output(folder)
+                yield output
+                for old in folder.iterdir():
+                    if old.is_file() and old.name not in output.written:
+                        old.unlink()
+                manifest = {
+                    "format": FORMAT,
+                    "stage": stage,
+                    "key": stage_key(stage, settings, inputs),
+                    "settings": settings,
+                    "speed": speed or {},
+                    "inputs": inputs,
+                    "outputs": [
+                        {"name": n, "bytes": (folder / n).stat().st_size, "digest": file_digest(folder / n)}
+                        for n in output.written
+                    ],
+                    "counts": output.counts,
+                    "notes": output.notes,
+                    "seconds": round(time.perf_counter() - started, 3),
+                    "cost_usd": output.cost_usd,
+                    "versions": versions(),
+                    "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                }
+                with output.file("manifest.json") as path:
+                    path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ArtifactError(
+                f"`{error.filename or folder}` could not be written: {error.strerror or error}",
+                hint="name a folder on a disk that has room and can be written",
+            ) from None
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Holds `RUN/.lock` for this process; the system lets go of it when the process ends, however it ends."""
+        with open(self.path / ".lock", "ab") as file:
+            try:
+                if os.name == "nt":
+                    import msvcrt
+
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+                else:
+                    import fcntl
+
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ArtifactError(
+                    f"another process is writing to `{self.path}`", hint="wait for it, or give this one its own `--run`"
+                ) from None
+            yield
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the bytes of a result."""
+    import numpy as np
+    import polars as pl
+
+    from instag import _core
+
+    return {
+        "instag": _core.__version__,
+        "python": platform.python_version(),
+        "polars": pl.__version__,
+        "numpy": np.__version__,
+    }
