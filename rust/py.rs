@@ -6,6 +6,9 @@
 #![allow(unsafe_code, reason = "the Arrow C stream is handed over as a raw pointer in a capsule")]
 #![allow(missing_docs, reason = "documented in _core.pyi, where Python users look")]
 #![allow(clippy::needless_pass_by_value, reason = "pyo3 extracts arguments by value")]
+#![allow(clippy::elidable_lifetime_names, reason = "one shape of signature for every binding")]
+#![allow(clippy::type_complexity, reason = "a kernel's arrays, side by side, are what a binding returns")]
+#![allow(clippy::wildcard_imports, reason = "`#[pymodule]` wants a module, which sees what this file imports")]
 
 use std::ffi::CStr;
 use std::sync::Arc;

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import oracle
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import instag
+import oracle
 from instag import TagTable
 
 rows_of_tags = st.lists(
