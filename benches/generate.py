@@ -1,0 +1,128 @@
+"""A synthetic pool: Zipf tags in correlated topics, and raw strings with the noise that normalization is for.
+
+Every block of rows has its own random stream, so the first million samples of ten million are the million samples.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+TAGS = 12_000
+TOPICS = 150
+BLOCK = 250_000  # rows a random stream
+ON_TOPIC = 0.6  # share of draws from the sample's topic; topics follow the mass of their tags, so all of it stays Zipf
+DRAWS = 4.01  # mean draws beyond the first; what repeats take away and parents add leaves 4.5 tags a sample
+PARENT_EVERY, PARENT_KEPT = 12, 0.997  # every 12th tag implies a more frequent one: rules at 99 % confidence exist
+
+# Lookup tables in place of a binary search a draw: entry i of 2**22 is the tag at the i-th quantile.
+QUANTILES, TOPIC_QUANTILES = 1 << 22, 1 << 14
+
+
+def tag_table(samples: int, *, tags: int = TAGS, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """(offsets int64, ids uint32) of `samples` rows over `tags` tags: mean 4.5 distinct tags a row, ids rising in it.
+
+    Tag `t` has weight 1 / (t + 3); the number of tags is 1 + a negative binomial (a long tail, as tagged chats have).
+    Some 0.5 s a million rows.
+    """
+    rng = np.random.default_rng([seed, 1])
+    weights = 1.0 / (np.arange(tags) + 3.0)
+    topic_of = rng.integers(0, TOPICS, tags)
+    any_tag = _quantiles(weights, QUANTILES)
+    any_topic = _quantiles(np.bincount(topic_of, weights, TOPICS), QUANTILES)
+    masses = [np.where(topic_of == topic, weights, 0.0) for topic in range(TOPICS)]
+    tag_in_topic = np.stack([_quantiles(mass, TOPIC_QUANTILES) for mass in masses])
+    parent = np.arange(tags, dtype=np.uint32)
+    children = np.arange(PARENT_EVERY, tags, PARENT_EVERY)
+    parent[children] = (children * rng.random(len(children)) / 4).astype(np.uint32)
+
+    def block(start: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        rows = min(BLOCK, samples - start)
+        rng = np.random.default_rng([seed, 2, start // BLOCK])
+        draws = 1 + rng.poisson(rng.gamma(3.0, DRAWS / 3.0, BLOCK))
+        row = np.repeat(np.arange(BLOCK, dtype=np.uint32), draws)
+        topic = any_topic[rng.integers(0, QUANTILES, BLOCK, np.uint32)][row]
+        own = tag_in_topic[topic, rng.integers(0, TOPIC_QUANTILES, len(row), np.uint32)]
+        other = any_tag[rng.integers(0, QUANTILES, len(row), np.uint32)]
+        tag = np.where(rng.random(len(row), np.float32) < ON_TOPIC, own, other)
+        implied = (parent[tag] != tag) & (rng.random(len(row), np.float32) < PARENT_KEPT)
+        keys = np.concatenate([row * np.uint32(tags) + tag, row[implied] * np.uint32(tags) + parent[tag[implied]]])
+        keys.sort()
+        keys = keys[: np.searchsorted(keys, rows * tags)]
+        keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)]]
+        return np.bincount(keys // np.uint32(tags), minlength=rows), keys % np.uint32(tags)
+
+    if BLOCK * tags >= 1 << 32:
+        raise ValueError(f"at most {(1 << 32) // BLOCK} tags: a block's keys are 32-bit")
+    with ThreadPoolExecutor() as threads:
+        blocks = list(threads.map(block, range(0, samples, BLOCK)))
+    offsets = np.concatenate([np.zeros(1, np.int64), *(lengths for lengths, _ in blocks)]).cumsum()
+    return offsets, np.concatenate([np.empty(0, np.uint32), *(ids for _, ids in blocks)])
+
+
+def words(tags: int = TAGS, *, seed: int = 0) -> list[str]:
+    """`tags` distinct lower-case names of one to three made-up words with English suffixes."""
+    rng = np.random.default_rng([seed, 3])
+    starts, ends = "b cr d f gl h l m n pr r st t v".split(), "n r l st nd ct m g ns".split()
+    syllables = ["".join(parts) for parts in product(starts, "aeiou", ends)]
+    suffixes = ["", "ing", "ation", "er", "ment", "ity", "al", "ed"]
+
+    def word() -> str:
+        return "".join(rng.choice(syllables, 1 + int(rng.random() < 0.5))) + str(rng.choice(suffixes))
+
+    names: dict[str, None] = {}
+    while len(names) < tags:
+        count = 1 + int(rng.random() < 0.7) + int(rng.random() < 0.3)
+        names.setdefault(" ".join(word() for _ in range(count)))
+    return list(names)
+
+
+VARIANTS = (  # what taggers do to one name; the weights say how often
+    (0.62, str.title),
+    (0.14, str.lower),
+    (0.06, lambda name: name.title().replace(" ", "-") + "s"),
+    (0.05, lambda name: name.replace(" ", "_")),
+    (0.04, lambda name: name.title() + "s"),
+    (0.03, str.upper),
+    (0.02, lambda name: f" {name.capitalize()}."),
+    (0.02, lambda name: f'"{name.title()}"'),
+)
+TAIL = 0.02  # share of occurrences that carry one more word, each such string rare: frequency filtering has work
+
+
+def raw_column(samples: int, *, tags: int = TAGS, seed: int = 0) -> pl.Series:
+    """The rows of `tag_table` as a Polars `list[str]` column of raw tags: case, punctuation, inflection, a rare tail.
+
+    A million rows hold some 150,000 distinct strings, about nine tenths of them rarer than 20. Some 3 s a million rows.
+    """
+    import polars as pl
+
+    from instag import _core
+
+    offsets, ids = tag_table(samples, tags=tags, seed=seed)
+    rng = np.random.default_rng([seed, 4])
+    names = words(tags, seed=seed)
+    shares = np.array([share for share, _ in VARIANTS])
+    variant = _quantiles(shares, 1 << 16)[rng.integers(0, 1 << 16, len(ids))]
+    codes = ids * np.uint32(len(VARIANTS)) + variant
+    vocabulary = [change(name) for name in names for _, change in VARIANTS]
+    tail = np.flatnonzero(rng.random(len(ids)) < TAIL)
+    extra = rng.integers(0, tags, len(tail))
+    pairs = zip(ids[tail].tolist(), extra.tolist(), strict=True)
+    tails = [f"{names[tag]} {names[more]}".title() for tag, more in pairs]
+    codes[tail] = len(vocabulary) + np.arange(len(tails), dtype=np.uint32)
+    lists = _core.to_lists(pl.Series(vocabulary + tails), offsets, codes)
+    return pl.DataFrame(lists)["tags"].cast(pl.List(pl.String))
+
+
+def _quantiles(weights: NDArray[np.float64], entries: int) -> NDArray[np.uint32]:
+    """The index at each of `entries` quantiles of `weights`."""
+    edges = weights.cumsum() / weights.sum()
+    return np.searchsorted(edges[:-1], (np.arange(entries) + 0.5) / entries, side="right").astype(np.uint32)
