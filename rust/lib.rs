@@ -8,6 +8,8 @@
 pub mod csr;
 pub mod error;
 pub mod intern;
+pub mod porter;
+pub mod rule_form;
 pub mod strings;
 
 #[cfg(feature = "python")]

@@ -23,6 +23,7 @@ use pyo3::types::PyCapsule;
 
 use crate::csr::Csr;
 use crate::error::Error;
+use crate::rule_form::{self, Stemmer};
 
 const STREAM: &CStr = c"arrow_array_stream";
 
@@ -60,6 +61,17 @@ impl<'py> FromPyObject<'_, 'py> for Column {
             chunks.push(batch.column(0).clone());
         }
         Ok(Self(chunks))
+    }
+}
+
+impl Column {
+    /// Every value of a string column; a null is the empty string.
+    fn words(&self) -> Result<Vec<String>, Error> {
+        let mut words = Vec::new();
+        for chunk in &self.0 {
+            words.extend(crate::strings::collect_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
+        }
+        Ok(words)
     }
 }
 
@@ -175,6 +187,38 @@ mod core {
     }
 
     // ---- normalize: rule forms ----
+
+    #[pyfunction]
+    fn porter_stem(word: &str) -> String {
+        crate::porter::stem(word)
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (vocabulary, stemmer, paper))]
+    fn rule_forms<'py>(
+        py: Python<'py>,
+        vocabulary: Column,
+        stemmer: &str,
+        paper: bool,
+    ) -> PyResult<(ArrowTable, Array1<'py, u32>)> {
+        let (forms, groups) = py.detach(|| {
+            let stemmer = Stemmer::named(stemmer)?;
+            let forms = rule_form::rule_forms(&vocabulary.words()?, &stemmer, paper);
+            let groups = rule_form::group(&forms);
+            Ok::<_, Error>((forms, groups))
+        })?;
+        Ok((ArrowTable::strings("form", &forms)?, groups.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn protected_names() -> Vec<&'static str> {
+        rule_form::PROTECTED.to_vec()
+    }
+
+    #[pyfunction]
+    fn stemmers() -> Vec<&'static str> {
+        ["porter", "none"].into_iter().chain(rule_form::LANGUAGES.iter().map(|(name, _)| *name)).collect()
+    }
 
     // ---- normalize: semantic groups ----
 

@@ -41,6 +41,18 @@ def union_rows(offsets: I64, ids: U32, groups: I64, size: int) -> tuple[I64, U32
 
 # ---- normalize: rule forms ----
 
+def porter_stem(word: str) -> str:
+    """The stem that NLTK's default `PorterStemmer().stem(word)` gives."""
+
+def rule_forms(vocabulary: pl.Series, stemmer: str, paper: bool) -> tuple[ArrowTable, U32]:
+    """The rule form of each tag (`form`), and its group: equal forms, equal group, numbered by first appearance."""
+
+def protected_names() -> list[str]:
+    """The names that keep their symbols in a rule form, folded."""
+
+def stemmers() -> list[str]:
+    """What `stemmer` may be."""
+
 # ---- normalize: semantic groups ----
 
 # ---- normalize: association ----

@@ -1,0 +1,119 @@
+"""Rule forms: Porter is NLTK's, the form is the oracle's, any string goes in."""
+
+from __future__ import annotations
+
+import random
+import sys
+import unicodedata
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracle
+from instag import _core
+
+ENDINGS = """s es ies sses ed eed ied ing at bl iz y ational tional enci anci izer bli alli entli eli ousli ization
+ation ator alism iveness fulness ousness aliti iviti biliti fulli logi icate ative alize iciti ical ful ness al
+ance ence er ic able ible ant ement ment ent ion ou ism ate iti ous ive ize e ll *d""".split()  # noqa: SIM905
+
+inflected = st.builds(
+    lambda start, ends: start + "".join(ends),
+    st.text("aeiouybcdlstwxzéя數", max_size=5),
+    st.lists(st.sampled_from(ENDINGS), max_size=3),
+)
+# Characters that this Python's Unicode knows: a newer one may give others a meaning.
+known = st.text(st.characters(exclude_categories=["Cn", "Cs"]), max_size=12)
+tag_like = st.text("aBcsgGedI+#*.-_ /'çÇßİΣ數学ｶ︎é\u0301\u200dⅣ²", max_size=12)
+
+
+def forms(raw: list[str], stemmer: str = "porter", *, paper: bool = False) -> list[str]:
+    table, _ = _core.rule_forms(pl.Series(raw, dtype=pl.String), stemmer, paper)
+    return pl.DataFrame(table)["form"].to_list()
+
+
+def test_porter_is_nltk_on_every_word_of_the_lexicons(data: Path) -> None:
+    from nltk.stem.porter import PorterStemmer
+
+    lines = [line for name in ("agid_inflections", "varcon_pairs") for line in _lines(data / "lexical" / f"{name}.tsv")]
+    words = sorted({word for line in lines for word in line.split("\t")})
+    assert len(words) > 200_000
+    stem = PorterStemmer().stem
+    assert [word for word in words if _core.porter_stem(word) != stem(word)] == []
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+@given(st.one_of(inflected, known))
+def test_porter_is_nltk_on_made_words(word: str) -> None:
+    assert _core.porter_stem(word) == oracle.porter(word)
+
+
+@given(st.lists(st.one_of(inflected, tag_like, known), max_size=8))
+def test_forms_equal_the_oracle(raw: list[str]) -> None:
+    assert forms(raw) == [oracle.rule_form(text) for text in raw]
+    assert forms(raw, "none") == [oracle.rule_form(text, str) for text in raw]
+    assert forms(raw, paper=True) == [oracle.paper_form(text) for text in raw]
+
+
+def test_forms_equal_the_oracle_on_every_character() -> None:
+    codes = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in ("Cn", "Cs")]
+    raw = [f"a{char}b{char}" for char in codes]
+    assert forms(raw, "none") == [oracle.rule_form(text, str) for text in raw]
+
+
+@given(st.text(max_size=20))
+def test_the_form_of_a_form_is_itself_without_stems(raw: str) -> None:
+    once = forms([raw], "none")
+    assert forms(once, "none") == once
+
+
+@pytest.mark.parametrize("stemmer", _core.stemmers())
+def test_every_stemmer_takes_any_string(stemmer: str) -> None:
+    seed = random.Random(stemmer)
+    letters = "abcdefghijklmnoprstuvyzßäöåéèñçğışüαβγδεабвгдежзиاللهستதமிழ்ை数ｱ ' -.0"
+    raw = ["".join(seed.choices(letters, k=seed.randrange(14))) for _ in range(20_000)]
+    raw += ["".join(chr(seed.randrange(0xD800)) for _ in range(seed.randrange(10))) for _ in range(20_000)]
+    assert len(forms(raw, stemmer)) == len(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "form"),
+    [
+        ("Web-Developments", "web develop"),
+        ("snake_case__names", "snake case name"),
+        ("ＦＵＬＬ－ｗｉｄｔｈ", "full width"),
+        ("Straße", "strass"),
+        ("C++11 Templates", "c++ 11 templat"),
+        ("C/C++", "c c++"),
+        ("C# in F# minor", "c# in f# minor"),
+        (".NET Core", ".net core"),
+        ("ASP.NET", "asp net"),
+        ("A*B", "a b"),
+        ("数学题s", "数学题s"),
+        ("हिन्दी", "हिन्दी"),
+        ("❤️", "❤️"),
+        ("+", "+"),
+        ("", ""),
+    ],
+)
+def test_examples(raw: str, form: str) -> None:
+    assert forms([raw]) == [form] == [oracle.rule_form(raw)]
+
+
+def test_snowball_languages_by_name() -> None:
+    assert forms(["Preguntas frecuentes"], "spanish") == ["pregunt frecuent"]
+
+
+def test_groups_are_numbered_by_first_appearance() -> None:
+    _, groups = _core.rule_forms(pl.Series(["b tests", "a", "B-test", "A"]), "porter", False)
+    assert groups.tolist() == [0, 1, 0, 1]
+
+
+def test_unknown_stemmers_are_refused() -> None:
+    with pytest.raises(ValueError, match='`stemmer` is "klingon", must be porter, none or one of arabic'):
+        forms(["a"], "klingon")
