@@ -1,0 +1,203 @@
+"""The store of paid answers: one SQLite file, raw answers keyed by what decides them.
+
+Write-ahead log with `synchronous=FULL`: what `put` returned from survives a kill and a power cut (3,400 commits a
+second on a laptop's disk, and one commit takes all that has arrived). The file is locked while it is open: a second
+process would pay for the same queries again. Failures are never stored: they are no answers, and are asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from instag.errors import ArtifactError
+
+FORMAT = 1
+_APPLICATION = 0x1257A605  # what `file` and `PRAGMA application_id` show
+_LOCK_WAIT_S = 5.0
+_BATCH = 500  # keys looked up at once
+_COLUMNS = "key, answer, refusal, finish_reason, model, prompt_tokens, completion_tokens, finished"
+_SCHEMA = f"""
+CREATE TABLE answers (
+    key BLOB PRIMARY KEY,       -- sha256 of the request's canonical JSON
+    answer TEXT,                -- the raw text; null where the model gave none
+    refusal TEXT,               -- the endpoint's own refusal field
+    finish_reason TEXT,
+    model TEXT,                 -- as the reply names it
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    finished TEXT               -- UTC
+);
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {FORMAT};
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One paid reply as it came: nothing parsed, nothing cut."""
+
+    key: bytes
+    answer: str | None
+    refusal: str | None
+    finish_reason: str | None
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    finished: str
+
+
+def request_key(request: Mapping[str, Any]) -> bytes:
+    """The sha256 of a request's canonical JSON (sorted keys, no spaces, UTF-8): model, messages, decoding parameters.
+
+    >>> request_key({"model": "m", "messages": []}) == request_key({"messages": [], "model": "m"})
+    True
+    """
+    text = json.dumps(request, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).digest()
+
+
+class AnswerStore:
+    """An open store; `path=None` keeps it in memory, for as long as the process lives.
+
+    Raises `ArtifactError` where the file is not a store, was made by a newer version, is in use by another process
+    (after 5 s), or can't be written. May be used from any thread, by one at a time.
+
+    >>> with AnswerStore(None) as store:
+    ...     store.put([Answer(b"key", "[]", None, "stop", "m", 10, 1, "2026-01-01T00:00:00Z")])
+    ...     len(store), [answer.answer for answer in store.get([b"key", b"other"])]
+    (1, ['[]'])
+    """
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = None if path is None else Path(path)
+        self.name = "the store in memory" if path is None else f"`{path}`"
+        try:
+            self._connection = sqlite3.connect(
+                ":memory:" if path is None else path,
+                timeout=_LOCK_WAIT_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        except sqlite3.Error as error:
+            raise self._error(error, "opened") from None
+        try:
+            self._open()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self) -> None:
+        execute = self._connection.execute
+        try:
+            # Before anything is touched: the lock is then taken at the first access, and dies with the process.
+            execute("PRAGMA locking_mode = EXCLUSIVE")
+            tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            version, application = (
+                execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
+            )
+            if tables and application != _APPLICATION:
+                raise ArtifactError(
+                    f"{self.name} is a SQLite file, but no store of answers", hint="name another file with `--answers`"
+                )
+            if version > FORMAT:
+                raise ArtifactError(
+                    f"{self.name} was made by a newer version of instag (format {version}, this one reads {FORMAT})",
+                    hint="upgrade instag, or name another file with `--answers`; nothing was changed",
+                )
+            execute("PRAGMA journal_mode = WAL")
+            execute("PRAGMA synchronous = FULL")
+            execute("BEGIN IMMEDIATE")
+            if not tables:
+                for statement in _SCHEMA.split(";\n"):
+                    execute(statement)
+            execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._error(error, "opened") from None
+
+    def put(self, answers: Iterable[Answer]) -> None:
+        """Commits answers, all or none; a key that is there already keeps its first answer.
+
+        Raises `ArtifactError` where they can't be kept (the disk is full, or can't be written).
+        """
+        holes = ", ".join("?" * len(_COLUMNS.split(", ")))
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(
+                    f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({holes})", map(astuple, answers)
+                )
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise self._error(error, "written") from None
+
+    def get(self, keys: Sequence[bytes]) -> Iterator[Answer]:
+        """The answers there are, in no order; absent keys are left out."""
+        try:
+            for start in range(0, len(keys), _BATCH):
+                batch = keys[start : start + _BATCH]
+                holes = ", ".join("?" * len(batch))
+                query = f"SELECT {_COLUMNS} FROM answers WHERE key IN ({holes})"
+                for row in self._connection.execute(query, batch).fetchall():
+                    yield Answer(*row)
+        except sqlite3.Error as error:
+            raise self._error(error, "read") from None
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """The positions of the keys that have no answer yet, in order."""
+        try:
+            known: set[bytes] = set()
+            for start in range(0, len(keys), _BATCH):
+                batch = keys[start : start + _BATCH]
+                query = f"SELECT key FROM answers WHERE key IN ({', '.join('?' * len(batch))})"
+                known.update(key for (key,) in self._connection.execute(query, batch))
+        except sqlite3.Error as error:
+            raise self._error(error, "read") from None
+        return [at for at, key in enumerate(keys) if key not in known]
+
+    def __len__(self) -> int:
+        count: int = self._connection.execute("SELECT count(*) FROM answers").fetchone()[0]
+        return count
+
+    def __enter__(self) -> AnswerStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def _error(self, error: sqlite3.Error, done: str) -> ArtifactError:
+        """What SQLite says, as what a person can do about it."""
+        said = str(error)
+        if "locked" in said:
+            return ArtifactError(
+                f"{self.name} is in use by another process",
+                hint="wait for it to end, or name another file with `--answers`",
+            )
+        if "not a database" in said:
+            return ArtifactError(
+                f"{self.name} is not a SQLite file", hint="name another file with `--answers`; nothing was changed"
+            )
+        if "full" in said:
+            return ArtifactError(
+                f"{self.name} can't be {done}: the disk is full",
+                hint="free some space and run again: what was committed is kept",
+            )
+        if "malformed" in said:
+            return ArtifactError(
+                f"{self.name} is damaged: {said}", hint="`sqlite3 FILE .recover` saves what can be read"
+            )
+        return ArtifactError(
+            f"{self.name} can't be {done}: {said}", hint="check that the folder exists and can be written"
+        )
