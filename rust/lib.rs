@@ -5,9 +5,11 @@
 //! Kernels borrow arrays, return arrays, keep bounds checks (a caller may write to a borrowed array while the GIL is
 //! released), and break every tie towards the smaller index.
 
+pub mod association;
 pub mod csr;
 pub mod error;
 pub mod intern;
+pub mod merging;
 pub mod porter;
 pub mod rule_form;
 pub mod strings;

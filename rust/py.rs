@@ -224,6 +224,44 @@ mod core {
 
     // ---- normalize: association ----
 
+    #[pyfunction]
+    fn pair_rules<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        min_count: i64,
+        min_confidence: f64,
+    ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>, Array1<'py, i64>, Array1<'py, f64>)> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let rules = py.detach(|| {
+            let thresholds = crate::association::Thresholds::new(min_count, min_confidence)?;
+            crate::association::pair_rules(Csr::new(offsets, ids, size)?, thresholds)
+        })?;
+        let (antecedents, consequents) = (rules.antecedents.into_pyarray(py), rules.consequents.into_pyarray(py));
+        Ok((antecedents, consequents, rules.counts.into_pyarray(py), rules.confidences.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (offsets, ids, size, min_count, min_confidence, ranks=None))]
+    fn merge_associations<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        min_count: i64,
+        min_confidence: f64,
+        ranks: Option<Array1Of<'py, u32>>,
+    ) -> PyResult<(Array1<'py, u32>, Array1<'py, i32>, Array1<'py, f64>)> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let ranks = ranks.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
+        let merges = py.detach(|| {
+            let thresholds = crate::association::Thresholds::new(min_count, min_confidence)?;
+            crate::merging::merge_associations(Csr::new(offsets, ids, size)?, ranks, thresholds)
+        })?;
+        Ok((merges.into.into_pyarray(py), merges.rounds.into_pyarray(py), merges.confidences.into_pyarray(py)))
+    }
+
     // ---- analyze ----
 
     // ---- select ----

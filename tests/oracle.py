@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
+from itertools import count as count_from
 
 # ---- tag tables ----
 
@@ -65,3 +67,58 @@ def paper_form(raw: str) -> str:
     """Lower-case; a special character becomes a space; each word stemmed."""
     text = "".join(char if unicodedata.category(char)[0] in "LN" else " " for char in raw.lower())
     return " ".join(porter(word) for word in text.split())
+
+
+# ---- normalize: association ----
+
+Rule = tuple[tuple[str, ...], str, int, float]
+
+
+def itemsets(rows: list[list[str]], min_count: int, max_length: int | None = None) -> dict[tuple[str, ...], int]:
+    """Every set of tags that at least `min_count` rows hold -> their number; a set's tags sorted."""
+    sets = [sorted(set(row)) for row in rows]
+    longest = max(map(len, sets), default=0)
+    lengths = range(1, (longest if max_length is None else min(longest, max_length)) + 1)
+    counts = Counter(found for row in sets for length in lengths for found in combinations(row, length))
+    return {found: count for found, count in counts.items() if count >= min_count}
+
+
+def rules(rows: list[list[str]], min_count: int, min_confidence: float, max_antecedent: int = 1) -> set[Rule]:
+    """(antecedent, consequent, count, confidence) of each rule with one consequent."""
+    counts = itemsets(rows, min_count, max_antecedent + 1)
+    found = set()
+    for itemset, count in counts.items():
+        for consequent in itemset if len(itemset) > 1 else ():
+            antecedent = tuple(tag for tag in itemset if tag != consequent)
+            confidence = count / counts[antecedent]
+            if confidence >= min_confidence:
+                found.add((antecedent, consequent, count, confidence))
+    return found
+
+
+def merge_associations(
+    rows: list[list[str]], min_count: int, min_confidence: float
+) -> dict[str, tuple[str, int, float]]:
+    """Tag -> (the tag it ends in, the round that moved it, that rule's confidence), to the fixed point."""
+    into = {tag: (tag, 0, 0.0) for row in rows for tag in row}
+    for moved_in in count_from(1):
+        counts = Counter(tag for row in rows for tag in set(row))
+        best: dict[str, tuple[float, int, bytes, str]] = {}
+        for (antecedent,), consequent, _, confidence in rules(rows, min_count, min_confidence):
+            choice = (-confidence, counts[consequent], consequent.encode(), consequent)
+            best[antecedent] = min(best.get(antecedent, choice), choice)
+        ends = {}
+        for tag in counts:
+            path = [tag]
+            while path[-1] in best and path[-1] not in path[:-1]:
+                path.append(best[path[-1]][3])
+            cycle = path[path.index(path[-1]) : -1] or path[-1:]
+            ends[tag] = min(cycle, key=lambda member: (-counts[member], member.encode()))
+        if all(tag == end for tag, end in ends.items()):
+            return into
+        for tag, end in ends.items():
+            if tag != end:
+                into[tag] = (end, moved_in, -best[tag][0])
+        into = {tag: (ends[end], moved, evidence) for tag, (end, moved, evidence) in into.items()}
+        rows = [list({ends[tag] for tag in row}) for row in rows]
+    raise AssertionError("unreachable")

@@ -57,6 +57,22 @@ def stemmers() -> list[str]:
 
 # ---- normalize: association ----
 
+def pair_rules(offsets: I64, ids: U32, size: int, min_count: int, min_confidence: float) -> tuple[U32, U32, I64, F64]:
+    """Rules A => B as (antecedents, consequents, counts, confidences), by antecedent, then consequent.
+
+    `counts` are the rows with both tags, at least `min_count`; the confidence is that over the rows of the antecedent.
+    """
+
+def merge_associations(
+    offsets: I64, ids: U32, size: int, min_count: int, min_confidence: float, ranks: U32 | None = None
+) -> tuple[U32, NDArray[np.int32], F64]:
+    """Pair rules merged round after round until none is left: (into, round, confidence), one entry a tag.
+
+    `into` is the tag it ends in (itself where it stays), `round` the round from 1 in which a rule moved it (0: none
+    did), `confidence` that rule's (0 where none did). Ties go to the smaller rank: `ranks` are the tags' places in the
+    bytewise order of their names; without them ids serve, and must be ordered by count descending, then bytewise.
+    """
+
 # ---- analyze ----
 
 # ---- select ----
