@@ -18,6 +18,45 @@ def intern(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     return sorted(counts, key=lambda tag: (-counts[tag], tag.encode())), rows
 
 
+# ---- normalize: the four steps ----
+
+Fate = tuple[str, str | None]
+
+
+def normalize(
+    rows: list[list[str]],
+    min_count: int,
+    keys: dict[str, Callable[[str], object]],
+    associate: Callable[[list[list[str]]], dict[str, str]] | None = None,
+) -> tuple[list[list[str]], dict[str, Fate]]:
+    """(rows of final tags, raw tag -> (last step that changed its name, final tag)), by plain rewriting of names.
+
+    `keys` holds a key function for each merging step that runs: names of one key merge. `associate` gives, for rows of
+    names, the name each ends in.
+    """
+    rows = [list(dict.fromkeys(row)) for row in rows]
+    counts = Counter(tag for row in rows for tag in row)
+    fates: dict[str, Fate] = {tag: ("kept", tag) if counts[tag] >= min_count else ("rare", None) for tag in counts}
+
+    def rewritten() -> list[list[str]]:
+        finals = [[fates[tag][1] for tag in row] for row in rows]
+        return [list(dict.fromkeys(name for name in row if name is not None)) for row in finals]
+
+    def rename(step: str, new: dict[str, str]) -> None:
+        for tag, (_, name) in fates.items():
+            if name is not None and new[name] != name:
+                fates[tag] = (step, new[name])
+
+    for step, key in keys.items():
+        names = {name for _, name in fates.values() if name is not None}
+        groups = {key(name): [other for other in names if key(other) == key(name)] for name in names}
+        best = {k: min(group, key=lambda tag: (-counts[tag], len(tag), tag.encode())) for k, group in groups.items()}
+        rename(step, {name: best[key(name)] for name in names})
+    if associate is not None:
+        rename("association", associate(rewritten()))
+    return rewritten(), fates
+
+
 # ---- normalize: rule forms ----
 
 PROTECTED = ["c++", "g++", "notepad++", "a#", "c#", "d#", "f#", "g#", "j#", "q#", ".net", "a*", "b*", "a+", "b+"]

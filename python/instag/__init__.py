@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
+    from instag.normalization import Normalization, NormalizeSettings, normalize
     from instag.table import TagTable
     from instag.tagger import Tagger
 
@@ -20,11 +21,25 @@ _HOME = {
     "DataError": "errors",
     "InstagError": "errors",
     "ProviderError": "errors",
+    "Normalization": "normalization",
+    "NormalizeSettings": "normalization",
+    "normalize": "normalization",
     "TagTable": "table",
     "Tagger": "tagger",
 }
 
-__all__ = ["ArtifactError", "ConfigError", "DataError", "InstagError", "ProviderError", "TagTable", "Tagger"]
+__all__ = [
+    "ArtifactError",
+    "ConfigError",
+    "DataError",
+    "InstagError",
+    "Normalization",
+    "NormalizeSettings",
+    "ProviderError",
+    "TagTable",
+    "Tagger",
+    "normalize",
+]
 
 
 def __getattr__(name: str) -> Any:

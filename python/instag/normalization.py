@@ -1,0 +1,344 @@
+"""From raw tags to a consistent vocabulary: the paper's four steps, and a ledger of what became of every raw tag."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from instag import _core
+from instag.errors import ConfigError
+from instag.table import TagTable
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from instag.semantic import Embedder
+
+T = TypeVar("T", np.int64, np.uint32)
+
+STEPS = ("frequency", "rule", "semantic", "association")
+DROPPED = 2**32 - 1  # what `_core.remap` drops
+RULE_COUNT_RATIO = 2  # the paper's 40 / 20: `min_rule_count` for a `min_count`
+USABLE_TAGS = 100
+
+
+@dataclass(frozen=True)
+class NormalizeSettings:
+    """What decides the result of `normalize`: the paper's thresholds by default, each checked on construction.
+
+    >>> NormalizeSettings(min_count=0)
+    Traceback (most recent call last):
+    instag.errors.ConfigError: `min_count` is 0, must be 1 or more
+    hint: 1 keeps every tag; the paper's 20 is for half a million queries
+    """
+
+    min_count: int = 20
+    max_cosine_distance: float | None = None
+    min_rule_count: int = 40
+    min_rule_confidence: float = 0.99
+    embedder: str | Embedder = "lexical"
+    linkage: Literal["single", "complete"] = "single"
+    neighbors: Literal["auto", "exact", "hnsw"] = "auto"
+    stemmer: str = "porter"
+    paper_rules: bool = False
+    skip: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_count(
+            "min_count", self.min_count, "1 keeps every tag; the paper's 20 is for half a million queries"
+        )
+        _check_count("min_rule_count", self.min_rule_count, "a rule needs its two tags together in that many queries")
+        if not 0.0 < self.min_rule_confidence <= 1.0:
+            raise ConfigError(
+                f"`min_rule_confidence` is {self.min_rule_confidence}, must be above 0 and at most 1",
+                hint="the paper's 99 % is 0.99",
+            )
+        if self.max_cosine_distance is not None and not 0.0 <= self.max_cosine_distance <= 2.0:
+            raise ConfigError(
+                f"`max_cosine_distance` is {self.max_cosine_distance}, must be from 0 to 2",
+                hint="it is a distance, 1 - cosine: the paper's similarity of 0.95 is a distance of 0.05",
+            )
+        if isinstance(self.skip, str):
+            object.__setattr__(self, "skip", (self.skip,))
+        object.__setattr__(self, "skip", tuple(self.skip))
+        for step in self.skip:
+            _check_choice("skip", step, STEPS)
+        _check_choice("linkage", self.linkage, ("single", "complete"))
+        _check_choice("neighbors", self.neighbors, ("auto", "exact", "hnsw"))
+        _check_choice("stemmer", self.stemmer, _core.stemmers())
+        if self.paper_rules and self.stemmer != "porter":
+            raise ConfigError(
+                f"`paper_rules` stems with Porter, but `stemmer` is {self.stemmer!r}",
+                hint="leave one of the two out",
+            )
+
+
+def _check_count(name: str, value: Any, hint: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        whole = "" if isinstance(value, (int, np.integer)) else "a whole number, "
+        raise ConfigError(f"`{name}` is {value!r}, must be {whole}1 or more", hint=hint)
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"`{name}` does not know {value!r}", hint=f"one of {', '.join(choices)}")
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Normalization:
+    """What `normalize` made.
+
+    `table`: the same rows over the final vocabulary (by count descending, then bytewise). `ledger`: one row a raw tag,
+    by count descending, then bytewise: `raw`, `count`, `step` (the last step that changed its name: `rule`, `semantic`,
+    `association`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag, null where
+    rare), `round` (association), `evidence` (the cosine or the confidence). `steps`: one row a step that ran: `step`,
+    `tags` (distinct, left after it), `occurrences` (left in all rows). `notes`: lines for people.
+    """
+
+    table: TagTable
+    ledger: pl.DataFrame
+    steps: pl.DataFrame
+    notes: list[str]
+
+    def __repr__(self) -> str:
+        tags = f"{len(self.ledger):,} raw tags -> {len(self.table.vocabulary):,} tags"
+        return f"Normalization({tags}, {len(self.table):,} rows)"
+
+
+def normalize(
+    table: TagTable,
+    *,
+    min_count: int = 20,
+    max_cosine_distance: float | None = None,
+    min_rule_count: int = 40,
+    min_rule_confidence: float = 0.99,
+    embedder: str | Embedder = "lexical",
+    linkage: Literal["single", "complete"] = "single",
+    neighbors: Literal["auto", "exact", "hnsw"] = "auto",
+    stemmer: str = "porter",
+    paper_rules: bool = False,
+    skip: Sequence[str] = (),
+) -> Normalization:
+    """Makes raw tags consistent by the paper's four steps, in this order; `skip` leaves steps out by name.
+
+    `frequency` drops raw strings in fewer than `min_count` rows (give one row a query). `rule` merges tags of one rule
+    form (see `stemmer`, `paper_rules` and docs/method.md). `semantic` merges names within `max_cosine_distance` (None:
+    the embedder's own). `association` merges A into B where at least `min_rule_count` rows hold both and they are
+    `min_rule_confidence` of A's rows, round after round. A group is called by its most frequent raw surface (ties:
+    shorter, then bytewise), after an association by the consequent. Rows keep their order; a row may end empty.
+    Linear in the ids for each step, string work once a distinct tag. Raises `ConfigError` for a setting outside its
+    domain and `ProviderError` where a remote embedder fails. Source: section 2.2 of the paper (arXiv 2308.07074).
+
+    >>> import polars as pl
+    >>> rows = pl.Series([["Web Development", "c++"], ["web developments", "C"], ["Web Development", "typo"]])
+    >>> made = normalize(TagTable.from_series(rows), min_count=1, skip=["semantic", "association"])
+    >>> made.table.to_series().to_list()
+    [['Web Development', 'c++'], ['Web Development', 'C'], ['Web Development', 'typo']]
+    >>> made.steps.rows()
+    [('raw', 5, 6), ('frequency', 5, 6), ('rule', 4, 6)]
+    """
+    settings = NormalizeSettings(
+        min_count=min_count,
+        max_cosine_distance=max_cosine_distance,
+        min_rule_count=min_rule_count,
+        min_rule_confidence=min_rule_confidence,
+        embedder=embedder,
+        linkage=linkage,
+        neighbors=neighbors,
+        stemmer=stemmer,
+        paper_rules=paper_rules,
+        skip=tuple(skip) if not isinstance(skip, str) else (skip,),
+    )
+    work = _Work(table)
+    for step in STEPS:
+        if step in settings.skip:
+            work.notes.append(f"{step}: skipped")
+        else:
+            getattr(work, step)(settings)
+    return work.finish()
+
+
+class _Work:
+    """The vocabulary while the steps run: which tag each raw tag is now, and by which raw tag each is called.
+
+    Tags are numbered by the order of their names (`_by_surface`), so nothing depends on the order of the input.
+    """
+
+    def __init__(self, table: TagTable) -> None:
+        size = len(table.vocabulary)
+        self.raw, self.counts = table.vocabulary, table.counts
+        self.rows = table.offsets, table.ids
+        self.source = table
+        self.at = np.arange(size)  # raw tag -> tag, -1 where dropped
+        self.names = np.arange(size)  # tag -> raw tag
+        self.tag_counts = table.counts
+        self.step = np.zeros(size, np.int8)  # 0: kept, -1: rare, else 1 + the position in STEPS
+        self.round = np.zeros(size, np.int32)
+        self.evidence = np.full(size, np.nan)
+        self.steps: list[tuple[str, int, int]] = [("raw", size, len(table.ids))]
+        self.notes: list[str] = []
+
+    def frequency(self, settings: NormalizeSettings) -> None:
+        """Drops raw strings that occur too rarely; says so where that takes most of the pool."""
+        keep = self.counts >= settings.min_count
+        left = int(self.counts[keep].sum())
+        self.at = np.where(keep, np.cumsum(keep) - 1, -1)
+        self.names = np.flatnonzero(keep)
+        self.tag_counts = self.counts[keep]
+        self.step[~keep] = -1
+        self.steps.append(("frequency", len(self.names), left))
+        self.notes += _small_pool(self.counts, settings.min_count)
+
+    def rule(self, settings: NormalizeSettings) -> None:
+        """Merges tags of one rule form."""
+        import polars as pl
+
+        names = self.raw.gather(self.names)
+        table, groups = _core.rule_forms(names, settings.stemmer, settings.paper_rules)
+        if not settings.paper_rules:
+            words = pl.DataFrame(table)["form"].str.split(" ").list.set_intersection(_core.protected_names())
+            kept = words.explode(empty_as_null=False).unique(maintain_order=True)
+            if len(kept):
+                self.notes.append(f"rule: names that keep their symbols: {', '.join(kept)}")
+        self._merge("rule", groups.astype(np.int64))
+
+    def semantic(self, settings: NormalizeSettings) -> None:
+        """Merges names that mean the same to the embedder."""
+        from instag.semantic import merge_semantic
+
+        merged = merge_semantic(
+            self.raw.gather(self.names).to_list(),
+            self.tag_counts,
+            embedder=settings.embedder,
+            max_cosine_distance=settings.max_cosine_distance,
+            linkage=settings.linkage,
+            neighbors=settings.neighbors,
+        )
+        self.notes.append(f"semantic: embedder `{merged.embedder}`, max_cosine_distance {merged.max_cosine_distance:g}")
+        self.notes += [f"semantic: {note}" for note in merged.notes]
+        self._merge("semantic", np.asarray(merged.groups, np.int64), evidence=np.asarray(merged.evidence))
+
+    def association(self, settings: NormalizeSettings) -> None:
+        """Merges a tag into the one that nearly always comes with it, to the fixed point."""
+        offsets, ids = self.rows
+        bytewise = _places(np.asarray(self.raw.gather(self.names).arg_sort(), np.uint32))
+        into, rounds, confidence = _core.merge_associations(
+            offsets, ids, len(self.names), settings.min_rule_count, settings.min_rule_confidence, bytewise
+        )
+        moved = int((rounds > 0).sum())
+        self.notes.append(f"association: {moved:,} tags merged in {int(rounds.max(initial=0))} rounds")
+        if len(self.tag_counts) and self.tag_counts.max() < settings.min_rule_count:
+            self.notes.append(
+                f"association: no tag is in {settings.min_rule_count} queries, so no rule can hold; "
+                f"the paper's ratio gives min_rule_count={RULE_COUNT_RATIO * settings.min_count}"
+            )
+        roots, groups = np.unique(into, return_inverse=True)
+        self._merge("association", groups.ravel(), names=self.names[roots], rounds=rounds, evidence=confidence)
+
+    def _merge(
+        self,
+        step: str,
+        groups: NDArray[np.int64],
+        *,
+        names: NDArray[np.int64] | None = None,
+        rounds: NDArray[np.int32] | None = None,
+        evidence: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Makes `groups` (one entry a tag) the tags; without `names` a group is called by its best surface."""
+        place = _by_surface(self.raw.gather(self.names), self.counts[self.names])
+        if names is None:
+            best = np.full(int(groups.max(initial=-1)) + 1, len(self.names))
+            np.minimum.at(best, groups, place)
+            names = self.names[np.argsort(place)[best]]
+        order = np.argsort(_by_surface(self.raw.gather(names), self.counts[names]))
+        groups, names = _places(order)[groups], names[order]
+
+        alive = np.flatnonzero(self.at >= 0)
+        before = self.at[alive]
+        after = groups[before]
+        changed = self.names[before] != names[after]
+        moved, moved_from = alive[changed], before[changed]
+        self.step[moved] = 1 + STEPS.index(step)
+        self.evidence[moved] = np.nan if evidence is None else evidence[moved_from]
+        self.round[moved] = 0 if rounds is None else rounds[moved_from]
+        self.at[alive], self.names = after, names
+        self.rows = _core.remap(self.source.offsets, self.source.ids, self._map(), len(names))
+        self.tag_counts = _core.tag_counts(*self.rows, len(names))
+        self.steps.append((step, len(names), len(self.rows[1])))
+
+    def _map(self) -> NDArray[np.uint32]:
+        return np.where(self.at < 0, DROPPED, self.at).astype(np.uint32)
+
+    def finish(self) -> Normalization:
+        """The table in its final order, and the ledger."""
+        import polars as pl
+
+        order = _by_count(self.raw.gather(self.names), self.tag_counts)
+        self.at = np.where(self.at < 0, -1, _places(order)[self.at]) if len(order) else self.at
+        self.names = self.names[order]
+        vocabulary = self.raw.gather(self.names).alias("tag")
+        offsets, ids = _core.remap(self.source.offsets, self.source.ids, self._map(), len(order))
+        table = TagTable(vocabulary, offsets, ids, _checked=True)
+        labels = pl.Series(["rare", "kept", *STEPS])
+        ledger = pl.DataFrame(
+            {
+                "raw": self.raw,
+                "count": self.counts,
+                "step": labels.gather(self.step.astype(np.int64) + 1),
+                "into": vocabulary.gather(pl.Series(self.at).replace(-1, None)),
+                "round": pl.Series(self.round).replace(0, None),
+                "evidence": pl.Series(self.evidence).fill_nan(None),
+            }
+        )[_by_count(self.raw, self.counts)]
+        steps = pl.DataFrame(self.steps, schema=["step", "tags", "occurrences"], orient="row")
+        return Normalization(table, ledger, steps, self.notes)
+
+
+def _by_surface(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of each word: more frequent first, then shorter (in characters), then bytewise."""
+    import polars as pl
+
+    frame = pl.DataFrame({"word": words, "count": counts, "length": words.str.len_chars()}).with_row_index()
+    order = frame.sort("count", "length", "word", descending=[True, False, False])["index"]
+    return _places(np.asarray(order, np.int64))
+
+
+def _by_count(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order by count descending, then bytewise."""
+    import polars as pl
+
+    frame = pl.DataFrame({"word": words, "count": counts}).with_row_index()
+    return np.asarray(frame.sort("count", "word", descending=[True, False])["index"], np.int64)
+
+
+def _places(order: NDArray[T]) -> NDArray[T]:
+    """The inverse of a permutation, in its type."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order), dtype=order.dtype)
+    return places
+
+
+def _small_pool(counts: NDArray[np.int64], min_count: int) -> list[str]:
+    """Says that frequency filtering leaves no usable vocabulary, and which values would.
+
+    Usable: half of the tag occurrences and `USABLE_TAGS` tags survive (half of the tags, where there are fewer than
+    twice that). Told is the largest `min_count` that keeps both, and `min_rule_count` at the paper's ratio to it.
+    """
+    kept = counts[counts >= min_count]
+    total, least = int(counts.sum()), min(USABLE_TAGS, len(counts) // 2)
+    if 2 * int(kept.sum()) >= total and len(kept) >= least:
+        return []
+    falling = np.sort(counts)[::-1]
+    half = int(np.searchsorted(2 * np.cumsum(falling), total)) + 1
+    usable = int(falling[max(half, least) - 1])
+    would_keep = counts[counts >= usable]
+    return [
+        f"frequency: the pool is too small for min_count={min_count}: {len(kept):,} of {len(counts):,} tags are left, "
+        f"with {100 * int(kept.sum()) / total:.0f} % of the tag occurrences; min_count={usable}, "
+        f"min_rule_count={RULE_COUNT_RATIO * usable} would keep {len(would_keep):,} tags, "
+        f"with {100 * int(would_keep.sum()) / total:.0f} %"
+    ]
