@@ -6,9 +6,13 @@
 //! released), and break every tie towards the smaller index.
 
 pub mod association;
+pub mod cluster;
+pub mod cosine;
 pub mod csr;
+pub mod english;
 pub mod error;
 pub mod intern;
+pub mod lexical;
 pub mod merging;
 pub mod porter;
 pub mod rule_form;

@@ -222,6 +222,56 @@ mod core {
 
     // ---- normalize: semantic groups ----
 
+    #[pyfunction]
+    fn lexical_keys(py: Python<'_>, tags: Column) -> PyResult<ArrowTable> {
+        let keys = py.detach(|| {
+            let mut words = Vec::new();
+            for chunk in &tags.0 {
+                words.extend(crate::strings::collect_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
+            }
+            Ok::<_, Error>(crate::lexical::keys(&words))
+        })?;
+        ArrowTable::strings("key", &keys)
+    }
+
+    #[pyfunction]
+    fn cosines<'py>(
+        py: Python<'py>,
+        vectors: Array1Of<'py, f32>,
+        dimension: usize,
+        a: Array1Of<'py, u32>,
+        b: Array1Of<'py, u32>,
+    ) -> PyResult<Array1<'py, f64>> {
+        let (vectors, a, b) = (vectors.as_slice()?, a.as_slice()?, b.as_slice()?);
+        let cosines = py.detach(|| crate::cosine::cosines(vectors, dimension, a, b))?;
+        Ok(cosines.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn single_linkage<'py>(
+        py: Python<'py>,
+        size: usize,
+        a: Array1Of<'py, u32>,
+        b: Array1Of<'py, u32>,
+    ) -> PyResult<Array1<'py, i64>> {
+        let (a, b) = (a.as_slice()?, b.as_slice()?);
+        let groups = py.detach(|| crate::cluster::single(size, a, b))?;
+        Ok(groups.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn complete_linkage<'py>(
+        py: Python<'py>,
+        size: usize,
+        a: Array1Of<'py, u32>,
+        b: Array1Of<'py, u32>,
+        cosines: Array1Of<'py, f64>,
+    ) -> PyResult<Array1<'py, i64>> {
+        let (a, b, cosines) = (a.as_slice()?, b.as_slice()?, cosines.as_slice()?);
+        let groups = py.detach(|| crate::cluster::complete(size, a, b, cosines))?;
+        Ok(groups.into_pyarray(py))
+    }
+
     // ---- normalize: association ----
 
     #[pyfunction]

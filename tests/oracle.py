@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
@@ -106,6 +107,48 @@ def paper_form(raw: str) -> str:
     """Lower-case; a special character becomes a space; each word stemmed."""
     text = "".join(char if unicodedata.category(char)[0] in "LN" else " " for char in raw.lower())
     return " ".join(porter(word) for word in text.split())
+
+
+# ---- normalize: semantic groups ----
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    length = math.sqrt(sum(x * x for x in a)) * math.sqrt(sum(x * x for x in b))
+    return min(1.0, sum(x * y for x, y in zip(a, b, strict=True)) / length) if length else 0.0
+
+
+def single_linkage(size: int, pairs: list[tuple[int, int]]) -> list[int]:
+    """The smallest member of each item's component, by walking until nothing changes."""
+    label = list(range(size))
+    while True:
+        before = list(label)
+        for a, b in pairs:
+            label[a] = label[b] = min(label[a], label[b])
+        if label == before:
+            return by_first_member(label)
+
+
+def complete_linkage(size: int, cosines: dict[tuple[int, int], float]) -> list[int]:
+    """Every step looks at all pairs of clusters and merges the one with the highest lowest cosine."""
+    clusters = [[item] for item in range(size)]
+    while True:
+        best = None
+        for i, j in combinations(range(len(clusters)), 2):
+            cross = [cosines.get((min(a, b), max(a, b))) for a in clusters[i] for b in clusters[j]]
+            if any(cosine is None for cosine in cross):
+                continue
+            rank = (-min(c for c in cross if c is not None), clusters[i][0], clusters[j][0])
+            best = min(best, (rank, i, j)) if best else (rank, i, j)
+        if best is None:
+            return by_first_member([next(c[0] for c in clusters if item in c) for item in range(size)])
+        _, i, j = best
+        clusters[i] = sorted(clusters[i] + clusters.pop(j))
+        clusters.sort()
+
+
+def by_first_member(labels: list[int]) -> list[int]:
+    order = {label: at for at, label in enumerate(dict.fromkeys(labels))}
+    return [order[label] for label in labels]
 
 
 # ---- normalize: association ----

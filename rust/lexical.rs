@@ -1,0 +1,297 @@
+//! Tags that are the same words: one canonical key a tag, equal keys are one group. No model, no dictionary.
+//!
+//! A key is exact, so groups are transitive by construction and no threshold decides. In this order:
+//! 1. NFKC, lower case; whatever is no letter, mark, digit or the `+`, `#` or `.` of a name (c++, c#, .net) parts words.
+//! 2. *Compounds*: neighboring words that some tag of the same vocabulary writes as one become it (`front-end`,
+//!    `front end` / `frontend`); a number joins the word before it (`python 3` / `python3`), two numbers never join.
+//! 3. Articles go; each word takes its American, singular form; nouns of action meet at their verb (`english.rs`).
+//! 4. *Word order* moves only where the tag itself shows that it may: `A of B` (for, in, on, about) is `B A`; a verb in
+//!    front is its noun behind (`optimize code` / `code optimization`); the two sides of `and` are sorted; three words
+//!    and more are rotated (`python web scraping` / `web scraping python`). Two bare words keep their order (`file
+//!    system` / `system file`), and so does every tag with a word of direction or negation (`json to csv`).
+//! 5. Where tags with different prepositions meet (`writing for children`, `writing about children`), each preposition
+//!    keeps its own group.
+//!
+//! Sorting the words of a tag was tried and merges `system file` with `file system`; stems were tried and merge
+//! `universe` with `university`. Cost: linear in the text, two maps of words; no pair of tags is ever compared.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::english::{Action, action, american, singular};
+
+/// `A of B` is `B A`.
+const PREPOSITIONS: &[&str] = &["of", "for", "in", "on", "about"];
+
+/// Words that say which way round the others stand: nothing moves beside them.
+const ORDERED: &[&str] = &[
+    "after", "against", "as", "at", "before", "between", "but", "by", "except", "from", "if", "into", "no", "non", "nor",
+    "not", "onto", "or", "over", "per", "than", "through", "to", "toward", "under", "unlike", "until", "v", "versus", "via",
+    "vs", "with", "without",
+];
+
+/// Directions that a verb may still change sides around: `convert json to csv` / `json to csv conversion`.
+const DIRECTIONS: &[&str] = &["from", "into", "to"];
+
+/// Short words that do make compounds when a space parts them: `log in`, `drop down`, `no sql`.
+const PARTICLES: &[&str] = &["in", "on", "no", "over", "under", "non"];
+
+/// A word of a tag, folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    text: String,
+    /// No space before it, but a hyphen, a dot or the like.
+    tight: bool,
+}
+
+fn is_letter(c: char) -> bool {
+    c.is_alphanumeric() || is_combining_mark(c)
+}
+
+/// Cuts a tag into folded words.
+fn words(tag: &str) -> Vec<Word> {
+    let folded: Vec<char> = tag.nfkc().flat_map(char::to_lowercase).collect();
+    let letter = |at: usize| folded.get(at).copied().is_some_and(is_letter);
+    let digit = |at: usize| folded.get(at).is_some_and(char::is_ascii_digit);
+    let (mut found, mut text, mut tight) = (Vec::new(), String::new(), false);
+    let mut at = 0;
+    while let Some(&c) = folded.get(at) {
+        let of_a_name = match c {
+            '+' | '#' => !text.is_empty() && (!letter(at + 1) || text.ends_with('+')),
+            '.' if text.is_empty() => folded[at..].starts_with(&['.', 'n', 'e', 't']) && !letter(at + 4),
+            '.' | ',' => digit(at.wrapping_sub(1)) && digit(at + 1),
+            _ => false,
+        };
+        if of_a_name || letter(at) {
+            text.push(c);
+        } else if matches!(c, '\'' | '’') && !text.is_empty() && letter(at + 1) {
+            at += usize::from(folded[at + 1] == 's' && !letter(at + 2)); // children's; but o'reilly is one word
+        } else {
+            if !text.is_empty() {
+                found.push(Word { text: std::mem::take(&mut text), tight });
+                tight = true;
+            }
+            tight &= !c.is_whitespace();
+            if c == '&' && !tight && !found.is_empty() {
+                found.push(Word { text: "and".into(), tight });
+            }
+        }
+        at += 1;
+    }
+    if !text.is_empty() {
+        found.push(Word { text, tight });
+    }
+    found
+}
+
+fn is_closed(word: &str) -> bool {
+    ["a", "an", "the", "and"].contains(&word) || PREPOSITIONS.contains(&word) || ORDERED.contains(&word)
+}
+
+/// Whether two neighbors may be one word: never digit to digit, and across a space no single letter, no function word.
+fn may_join(a: &str, b: &Word) -> bool {
+    let ends_in_digit = a.ends_with(|c: char| c.is_numeric());
+    if ends_in_digit && b.text.starts_with(|c: char| c.is_numeric()) {
+        return false;
+    }
+    let open = |word: &str| {
+        PARTICLES.contains(&word) || !is_closed(word) && (word.chars().nth(1).is_some() || word.bytes().all(|c| c.is_ascii_digit()))
+    };
+    b.tight || (open(a) || a.is_empty()) && (open(&b.text) || ends_in_digit && !is_closed(&b.text))
+}
+
+/// What the vocabulary as a whole knows about words.
+#[derive(Default)]
+struct Lexicon {
+    /// The form of every word met.
+    forms: FxHashMap<String, String>,
+    /// Forms that stand as one word in some tag.
+    solid: FxHashSet<String>,
+}
+
+impl Lexicon {
+    fn form(&mut self, word: &str) -> String {
+        if let Some(form) = self.forms.get(word) {
+            return form.clone();
+        }
+        let form = singular(&american(word));
+        self.forms.insert(word.to_owned(), form.clone());
+        form
+    }
+
+    /// Neighbors that are one word elsewhere become it (three before two), and numbers join the word before them.
+    fn compounds(&mut self, words: &[Word]) -> Vec<String> {
+        let mut joined: Vec<String> = Vec::with_capacity(words.len());
+        let mut at = 0;
+        while at < words.len() {
+            let span = (2..=3.min(words.len() - at)).rev().find(|&span| {
+                let parts = &words[at..at + span];
+                parts.windows(2).all(|w| may_join(&w[0].text, &w[1])) && {
+                    let whole: String = parts.iter().map(|word| word.text.as_str()).collect();
+                    let form = singular(&american(&whole));
+                    whole.chars().nth(2).is_some() && self.solid.contains(&form)
+                }
+            });
+            let whole: String = words[at..at + span.unwrap_or(1)].iter().map(|word| word.text.as_str()).collect();
+            at += span.unwrap_or(1);
+            let number = whole.bytes().all(|c| c.is_ascii_digit() || c == b'.');
+            match joined.last_mut() {
+                Some(last) if number && !is_closed(last) && !last.ends_with(|c: char| c.is_numeric()) => last.push_str(&whole),
+                _ => joined.push(whole),
+            }
+        }
+        joined
+    }
+
+    /// The key of a tag, and the prepositions in it but `of`.
+    fn key(&mut self, tag: &str) -> (String, Vec<&'static str>) {
+        let mut words = self.compounds(&self::words(tag));
+        if words.is_empty() {
+            return (tag.to_owned(), Vec::new()); // symbols alone stand for themselves
+        }
+        let all = words.len();
+        let last = words.last().cloned();
+        words.retain(|word| !["a", "an", "the"].contains(&word.as_str()));
+        if last.as_deref() == Some("a") || words.is_empty() {
+            words.extend(last); // vitamin a
+        }
+        let articles = words.len() < all;
+        let ordered = words.iter().any(|word| ORDERED.contains(&word.as_str()));
+        let movable = words.iter().all(|word| !ORDERED.contains(&word.as_str()) || DIRECTIONS.contains(&word.as_str()));
+        let mut forms: Vec<String> = words.iter().map(|word| self.form(word)).collect();
+        let verb = action_in_front(&mut forms, articles).filter(|_| movable);
+        if verb.is_some() {
+            forms.remove(0);
+        }
+        let mut prepositions = Vec::new();
+        if !ordered {
+            forms = reverse(forms, &mut prepositions);
+            sort_sides_of_and(&mut forms);
+        }
+        forms.extend(verb);
+        if !ordered && forms.len() > 2 {
+            let rotations = (0..forms.len()).map(|by| [&forms[by..], &forms[..by]].concat());
+            forms = rotations.min().unwrap_or_default();
+        }
+        (forms.join(" "), prepositions)
+    }
+}
+
+/// Names each word of action by its verb, marked; gives the first if it is a verb with an object behind it.
+fn action_in_front(forms: &mut [String], articles: bool) -> Option<String> {
+    let mut first = None;
+    let many = forms.len() > 1;
+    for (at, form) in forms.iter_mut().enumerate() {
+        let Some((verb, kind, has_noun)) = action(form) else { continue };
+        // `creating content` has a noun that it did not use, so it is a verb; `writing prompts` may be prompts
+        let moves = at == 0 && many && (kind == Action::Verb || kind == Action::Ing && (has_noun || articles));
+        if moves || kind != Action::Verb || !many {
+            *form = format!("{verb}~");
+        }
+        if moves {
+            first = Some(form.clone());
+        }
+    }
+    first
+}
+
+/// `a of b c` as `b c a`; a preposition at either end is an ordinary word.
+fn reverse(forms: Vec<String>, found: &mut Vec<&'static str>) -> Vec<String> {
+    let last = forms.len() - 1;
+    let mut segments: Vec<Vec<String>> = vec![Vec::new()];
+    for (at, form) in forms.into_iter().enumerate() {
+        match PREPOSITIONS.iter().find(|&&preposition| preposition == form) {
+            Some(&preposition) if at < last && segments.last().is_some_and(|segment| !segment.is_empty()) => {
+                segments.push(Vec::new());
+                if preposition != "of" {
+                    found.push(preposition);
+                }
+            }
+            _ => segments.last_mut().into_iter().for_each(|segment| segment.push(form.clone())),
+        }
+    }
+    segments.into_iter().rev().flatten().collect()
+}
+
+/// `spelling and grammar` as `grammar spelling`.
+fn sort_sides_of_and(forms: &mut Vec<String>) {
+    let mut at = 1;
+    while at + 1 < forms.len() {
+        if forms[at] == "and" {
+            forms.remove(at);
+            if forms[at] < forms[at - 1] {
+                forms.swap(at - 1, at);
+            }
+        }
+        at += 1;
+    }
+}
+
+/// The key of each tag, in the light of the whole vocabulary: tags of one key are the same words.
+pub fn keys<S: AsRef<str>>(tags: &[S]) -> Vec<String> {
+    let mut lexicon = Lexicon::default();
+    for tag in tags {
+        for word in words(tag.as_ref()) {
+            let form = lexicon.form(&word.text);
+            lexicon.solid.insert(form);
+        }
+    }
+    let mut found: Vec<(String, Vec<&str>)> = tags.iter().map(|tag| lexicon.key(tag.as_ref())).collect();
+    let mut first: FxHashMap<String, Vec<&str>> = FxHashMap::default();
+    let mut parted: FxHashSet<String> = FxHashSet::default();
+    for (key, prepositions) in found.iter().filter(|(_, prepositions)| !prepositions.is_empty()) {
+        if first.entry(key.clone()).or_insert_with(|| prepositions.clone()) != prepositions {
+            parted.insert(key.clone());
+        }
+    }
+    for (key, prepositions) in found.iter_mut().filter(|(_, prepositions)| !prepositions.is_empty()) {
+        if parted.contains(key) {
+            key.push_str(&format!(" ({})", prepositions.join(" ")));
+        }
+    }
+    found.into_iter().map(|(key, _)| key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(tags: &[&str]) -> bool {
+        keys(tags).windows(2).all(|w| w[0] == w[1])
+    }
+
+    #[test]
+    fn the_same_words_meet() {
+        for tags in [
+            &["code optimization", "Optimize code", "optimization of code", "optimizing the code", "code-optimisation"][..],
+            &["front-end", "frontend", "Front End", "front_ends"],
+            &["colour theory", "color theory", "theory of colour"],
+            &["python 3", "python3", "Python-3"],
+            &["spelling and grammar check", "grammar & spelling check"],
+            &["python web scraping", "web scraping python"],
+            &["convert json to csv", "json to csv conversion"],
+            &["children's books", "books for children", "child book"],
+            &["c++", "C++"],
+            &["node.js", "nodejs", "Node JS"],
+            &["数学", "「数学」"],
+            &["ｆｕｌｌ　ｗｉｄｔｈ", "full width"],
+        ] {
+            assert!(same(tags), "{tags:?} -> {:?}", keys(tags));
+        }
+    }
+
+    #[test]
+    fn other_meanings_stay_apart() {
+        for tags in [
+            ["json to csv", "csv to json"], ["python 2", "python 3"], ["java", "javascript"], ["universe", "university"],
+            ["project", "projection"], ["history", "histology"], ["security", "national security"], ["linear", "non-linear"],
+            ["supervised", "unsupervised"], ["file system", "system file"], ["c", "c++"], ["c#", "c++"], ["window", "windows"],
+            ["version 1.2", "version 12"], ["python 3.1", "python 3.11"], ["dogs vs cats", "cats vs dogs"], ["net", ".net"],
+            ["writing for children", "writing about children"], ["lossy", "lossless"], ["1 2", "12"], ["+", "-"],
+            ["tag 1 2", "tag 12"], ["with sugar", "without sugar"], ["a", "the"], ["🎉", "🎈"], ["vitamin a", "vitamin"],
+        ] {
+            assert!(!same(&tags), "{tags:?} -> {:?}", keys(&tags));
+        }
+    }
+}
