@@ -263,7 +263,7 @@ def test_a_sentence_transformers_model_is_asked_for_surfaces(monkeypatch: pytest
     module.SentenceTransformer = Model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     assert merge(["aa", "bb", ""], embedder="sentence-transformers:a/model").groups.tolist() == [0, 0, 1]
-    with pytest.raises(ConfigError, match="no model there"):
+    with pytest.raises(ConfigError, match="no model: absent"):
         merge(["a"], embedder="sentence-transformers:absent")
     (tmp_path / "weights").write_bytes(b"1")
     before = SentenceTransformersEmbedder(str(tmp_path)).identity

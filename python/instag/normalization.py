@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from instag.semantic import Embedder
+    from instag.embedders import Embedder
 
 T = TypeVar("T", np.int64, np.uint32)
 

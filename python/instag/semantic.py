@@ -82,15 +82,15 @@ def merge_semantic(
     if isinstance(found, Lexical):
         groups, evidence, distance = *_by_key(found, surfaces), 0.0
         notes.append(
-            f"semantic step by `{found.identity}`: same words only, no model; synonyms stay apart "
-            "(`--embedder openai:MODEL` or `sentence-transformers:NAME` merges by meaning)"
+            "same words only, no model: synonyms stay apart (`--embedder openai:MODEL` or `sentence-transformers:NAME` "
+            "would merge by meaning)"
         )
         if max_cosine_distance is not None:
             notes.append("`max_cosine_distance` decides nothing with `lexical`, whose keys are equal or not")
     else:
         distance = float(found.max_cosine_distance if max_cosine_distance is None else max_cosine_distance)
         groups, evidence = _by_cosine(found, surfaces, distance, linkage, neighbors)
-        notes.append(f"semantic step by `{found.identity}`, cosine distance up to {distance:g}, {linkage} linkage")
+        notes.append(f"by the cosines of `{found.identity}`, {linkage} linkage")
         if max_cosine_distance is None and PHRASE_BERT not in found.identity:
             notes.append(
                 f"{distance:g} is the embedder's own distance, and thresholds belong to a model: look at the merges of "
