@@ -7,7 +7,7 @@ PY := $(BIN)/python
 # pyo3 is told which interpreter to build for: the same path everywhere, or each tool would rebuild what the last one built.
 CARGO := PYO3_PYTHON="$(abspath $(PY))" cargo
 # A shell inside conda has CONDA_PREFIX, which maturin does not want beside a virtual environment.
-MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV="$(abspath $(VENV))" $(BIN)/maturin
+MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(abspath $(VENV))" $(BIN)/maturin
 RUST_SOURCES := $(shell find rust -name '*.rs')
 
 .DEFAULT_GOAL := help

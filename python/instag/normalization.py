@@ -48,9 +48,7 @@ class NormalizeSettings:
     skip: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_count(
-            "min_count", self.min_count, "1 keeps every tag; the paper's 20 is for half a million queries"
-        )
+        _check_count("min_count", self.min_count, "1 keeps every tag; the paper's 20 is for half a million queries")
         _check_count("min_rule_count", self.min_rule_count, "a rule needs its two tags together in that many queries")
         if not 0.0 < self.min_rule_confidence <= 1.0:
             raise ConfigError(
