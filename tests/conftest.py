@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,3 +26,43 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real data at {DATA} (set INSTAG_DATA)")
     return DATA
+
+
+class Served:
+    """A running `tests/server.py`: its address, its counts, its settings."""
+
+    def __init__(self, port: int) -> None:
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+        self._root = f"http://127.0.0.1:{port}"
+
+    def stats(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self._root}/stats") as reply:
+            found: dict[str, Any] = json.load(reply)
+        return found
+
+    def set(self, **settings: Any) -> None:
+        urllib.request.urlopen(
+            urllib.request.Request(f"{self._root}/control", data=json.dumps(settings).encode())
+        ).close()
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
+    """Starts `tests/server.py` as a process with the given settings; it is stopped after the test."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-for-tests")
+    started = []
+
+    def start(**settings: Any) -> Served:
+        command = [sys.executable, str(Path(__file__).with_name("server.py"))]
+        for name, value in settings.items():
+            text = json.dumps(value) if isinstance(value, dict) else str(value)
+            command += [f"--{name.replace('_', '-')}", text]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        return Served(int(process.stdout.readline()))
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

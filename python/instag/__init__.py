@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from instag.normalization import Normalization, NormalizeSettings, normalize
     from instag.table import TagTable
     from instag.tagger import Tagger
+    from instag.tagging import Tagging, tag
 
 # name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
 _HOME = {
@@ -26,6 +27,8 @@ _HOME = {
     "normalize": "normalization",
     "TagTable": "table",
     "Tagger": "tagger",
+    "Tagging": "tagging",
+    "tag": "tagging",
 }
 
 __all__ = [
@@ -38,7 +41,9 @@ __all__ = [
     "ProviderError",
     "TagTable",
     "Tagger",
+    "Tagging",
     "normalize",
+    "tag",
 ]
 
 

@@ -134,6 +134,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_tolerant(text: str) -> Reply:
     """The first list of tag objects that opens anywhere; else every single one; else one list of strings."""
+    text = text.rstrip().removesuffix("```")  # where the list's last bracket is missing, the fence is not part of it
     scanner = Scanner(text, 0)
     singles: list[tuple[str, str]] = []
     strings: Pairs | None = None

@@ -1,0 +1,264 @@
+"""One OpenAI-compatible endpoint: the client, what is tried again, and when to give up.
+
+Tried again: push-back (429), server errors, time-outs, broken connections and replies that are no JSON, with
+exponential back-off and jitter; `Retry-After` is honored and holds all requests. Not tried again: what the endpoint
+refuses for good. One request that fails is `Failed`, with a reason of `replies.REASONS`; an endpoint that is of no use
+to any request is a `ProviderError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from json import JSONDecodeError
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from instag.errors import ConfigError, ProviderError
+
+if TYPE_CHECKING:
+    from openai import APIStatusError, AsyncOpenAI
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+URL_VARIABLE = "OPENAI_BASE_URL"
+PUBLIC_URL = "https://api.openai.com/v1"
+
+_CONNECT_S = 10.0
+_PATIENCE_UNSEEN_S = 18.0  # an endpoint that never answered is down after this; with a connection's time-out, under 30
+_PATIENCE_SEEN_S = 120.0  # one that did may be restarting
+_PUSHED_BACK_S = 600.0  # nothing but 429 for this long
+_LONGEST_WAIT_S = 300.0  # a `Retry-After` beyond this is a day's quota, not a pause
+_BACKOFF_CAP_S = 20.0
+_TOO_LONG = re.compile(
+    r"context.?length|maximum context|too long|too large|exceeds? the (?:available )?context|max_model_len"
+)
+_FILTERED = re.compile(r"content.?filter|content management policy|content.?policy|moderation", re.IGNORECASE)
+_SECRET = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.\-]+|(?<=://)[^/@\s]+@|(?i:bearer\s+)\S+")
+
+
+class Failed(Exception):  # noqa: N818 - a row of the result, not an error of the run
+    """One request got no answer; `reason` is one of `replies.REASONS`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class NoReply(Exception):  # noqa: N818 - a reply to try again, not an error of the run
+    """A reply of status 200 that holds no answer: an error in its body, a list where an object belongs."""
+
+
+class Endpoint:
+    """The client of one endpoint and what is known of its health, for the requests of one run.
+
+    The key comes from the environment (`OPENAI_API_KEY`) and goes into the requests' header, nowhere else. With a
+    `base_url` and no key none is sent. Raises `ConfigError` where the public endpoint is meant and there is no key.
+    """
+
+    def __init__(
+        self, base_url: str | None = None, *, timeout_s: float = 120.0, max_attempts: int = 6, backoff_s: float = 0.5
+    ) -> None:
+        self.url = base_url or os.environ.get(URL_VARIABLE) or PUBLIC_URL
+        self.name = f"`{redact(self.url)}`"
+        self._key = os.environ.get(KEY_VARIABLE) or None
+        if self._key is None and urlsplit(self.url).hostname == urlsplit(PUBLIC_URL).hostname:
+            raise ConfigError(
+                f"no API key: `{KEY_VARIABLE}` is not set",
+                hint=f"set `{KEY_VARIABLE}`, name a server of your own with `--base-url`, "
+                "or use the offline baseline: `--tagger keyphrase`",
+            )
+        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
+            raise ConfigError(f"{self.name} is no URL of an endpoint", hint="it looks like `http://localhost:8000/v1`")
+        self.answered = False
+        self._timeout_s = timeout_s
+        self._max_attempts = max_attempts
+        self._backoff_s = backoff_s
+        self._trouble_since: float | None = None
+        self._pushed_since: float | None = None
+        self._paused_until = 0.0
+        self._client: AsyncOpenAI | None = None
+
+    async def __aenter__(self) -> Endpoint:
+        import openai
+
+        keyless = {} if self._key else {"Authorization": openai.Omit()}
+        self._client = openai.AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self.url,
+            max_retries=0,
+            timeout=openai.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
+            default_headers=keyless,  # type: ignore[arg-type]
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def call(self, send: Callable[[AsyncOpenAI], Awaitable[R]], read: Callable[[R], T]) -> T:
+        """What `read` makes of the reply to `send(client)`; both are tried again as long as that may help.
+
+        `read` raises `NoReply` where the reply holds no answer. Raises `Failed` where this request has no answer,
+        `ProviderError` where none will have one.
+        """
+        import openai
+
+        assert self._client is not None, "used outside `async with`"
+        pushed = attempt = 0
+        while True:
+            while (wait := self._paused_until - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            try:
+                # The client's time-out is one between bytes; a trickle of them must end as well.
+                reply = await asyncio.wait_for(send(self._client), self._timeout_s)
+                if not isinstance(reply, str):
+                    answer = read(reply)
+                    self.answered, self._trouble_since, self._pushed_since = True, None, None
+                    return answer
+                failed = self._no_json(reply)
+            except NoReply as error:
+                failed = Failed("provider", self._shown(str(error)))
+            except openai.RateLimitError as error:
+                pushed += 1
+                await self._push_back(error, pushed)
+                continue
+            except openai.APIStatusError as error:
+                failed = self._status(error)
+            except (asyncio.TimeoutError, openai.APITimeoutError) as error:
+                failed = Failed("timeout", f"no answer within {self._timeout_s:g} s")
+                if "Connect" in type(error.__cause__).__name__:
+                    await self._unreachable("the connection timed out", attempt)
+            except openai.APIConnectionError as error:
+                await self._unreachable(str(error.__cause__ or error), attempt)
+                failed = None
+            except (openai.APIResponseValidationError, JSONDecodeError, UnicodeDecodeError) as error:
+                failed = Failed("provider", f"a reply that is broken JSON: {error}")
+            attempt += 1
+            if failed is not None:
+                if attempt >= self._max_attempts or (failed.reason == "timeout" and attempt >= self._max_attempts / 2):
+                    raise failed
+                self._in_trouble(failed.message)
+                await self._back_off(attempt)
+
+    def _status(self, error: APIStatusError) -> Failed:
+        """A failure to try again; raises the ones that are final, for this request or for all."""
+        said = f"{error.status_code}: {self._said(error)}"
+        status, text = error.status_code, f"{error.code} {error.message}"
+        if status == 401 or (status in (402, 403) and not self.answered):
+            told = "asks for a key" if self._key is None else "refuses the key, or the account behind it"
+            raise ProviderError(
+                f"{self.name} {told} ({said})", hint=f"check `{KEY_VARIABLE}`, or use `--tagger keyphrase`"
+            ) from None
+        if status in (404, 405) and not self.answered:
+            raise ProviderError(
+                f"{self.name} does not know the model or the path ({said})",
+                hint="check `--model`; a base URL mostly ends in `/v1`",
+            ) from None
+        if status >= 500 or status in (408, 409, 425):
+            return Failed("provider", said)
+        if _FILTERED.search(text):
+            raise Failed("content_filter", said) from None
+        raise Failed("too_long" if status == 413 or _TOO_LONG.search(text) else "provider", said) from None
+
+    def _no_json(self, body: str) -> Failed:
+        """A page instead of a reply: the wrong address while nothing was ever answered, else a gateway's bad moment."""
+        what = "an HTML page" if re.match(r"\s*<", body) else "no JSON"
+        if not self.answered:
+            raise ProviderError(
+                f"{self.name} answers {what}: {self._shown(body)}",
+                hint="is this the API's address? a base URL mostly ends in `/v1`",
+            )
+        return Failed("provider", f"{what}: {self._shown(body)}")
+
+    async def _push_back(self, error: APIStatusError, times: int) -> None:
+        """Waits as a 429 asks; with `Retry-After` everybody waits."""
+        now = time.monotonic()
+        self._pushed_since = self._pushed_since or now
+        if error.code == "insufficient_quota" or now - self._pushed_since > _PUSHED_BACK_S:
+            raise ProviderError(
+                f"{self.name} takes no more requests ({error.status_code}: {self._said(error)})",
+                hint="check the quota, then run again: what was answered is kept",
+            ) from None
+        asked = retry_after_s(error.response.headers)
+        if asked is None:
+            await self._back_off(times)
+            return
+        if asked > _LONGEST_WAIT_S:
+            raise ProviderError(
+                f"{self.name} asks to wait {asked:.0f} s ({self._said(error)})",
+                hint="run again then: what was answered is kept",
+            ) from None
+        self._paused_until = max(self._paused_until, now + asked)
+        await asyncio.sleep(random.random() * min(1.0, asked))  # not all at once behind the pause
+
+    async def _unreachable(self, why: str, attempt: int) -> None:
+        """A request that never arrived is tried until patience ends: nothing is lost by it, and nothing paid."""
+        self._in_trouble(redact(why).lower())
+        await self._back_off(attempt + 1)
+
+    def _in_trouble(self, why: str) -> None:
+        now = time.monotonic()
+        self._trouble_since = self._trouble_since or now
+        patience = _PATIENCE_SEEN_S if self.answered else _PATIENCE_UNSEEN_S
+        if now - self._trouble_since > patience:
+            raise ProviderError(
+                f"{self.name} has not answered for {patience:.0f} s ({why})",
+                hint="check `--base-url` and that the server runs, then run again: what was answered is kept",
+            )
+
+    async def _back_off(self, attempt: int) -> None:
+        await asyncio.sleep(min(_BACKOFF_CAP_S, self._backoff_s * 2 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0))
+
+    def _said(self, error: APIStatusError) -> str:
+        """The server's own words, short and without secrets."""
+        body: Any = error.body
+        message = body.get("message") if isinstance(body, dict) else None
+        return self._shown(message if isinstance(message, str) else error.response.text or error.message)
+
+    def _shown(self, text: str) -> str:
+        text = " ".join(text.replace(self._key, "***").split() if self._key else text.split())
+        return redact(text if len(text) <= 200 else text[:200] + "...")
+
+
+def redact(text: str) -> str:
+    """The text with keys, and the credentials of URLs, as `***`.
+
+    >>> redact("https://me:pw@host/v1 refuses sk-abc123")
+    'https://***@host/v1 refuses ***'
+    """
+    return _SECRET.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
+
+
+def retry_after_s(headers: Any) -> float | None:
+    """The seconds a reply asks to wait, from `retry-after-ms` or `Retry-After` in seconds or as a date.
+
+    A date counts from the reply's own `Date`: clocks differ.
+
+    >>> retry_after_s({"retry-after": "2"}), retry_after_s({"retry-after-ms": "50"}), retry_after_s({})
+    (2.0, 0.05, None)
+    """
+    for name, scale in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) / scale
+        except ValueError:
+            try:
+                now = headers.get("date")
+                start = parsedate_to_datetime(now).timestamp() if now else time.time()
+                seconds = parsedate_to_datetime(value).timestamp() - start
+            except (ValueError, TypeError, IndexError):
+                continue
+        if seconds == seconds:
+            return max(0.0, seconds)
+    return None

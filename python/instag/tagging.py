@@ -1,0 +1,249 @@
+"""Tagging: every user query of a pool, each distinct text once; a sample's tags are the union over its queries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from instag import _core
+from instag.chat import DEFAULT_MODEL, ChatTagger, Usage
+from instag.errors import ConfigError, DataError
+from instag.table import TagTable
+from instag.tagger import ProgressHook, Tagger, tagged_schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TAGGERS = ("openai", "keyphrase")
+
+
+@dataclass(frozen=True)
+class TagSettings:
+    """What decides the tags; defaults as in the paper where it says, else as cautious as can be."""
+
+    tagger: str = "openai"
+    model: str = DEFAULT_MODEL
+    model_identity: str | None = None
+    prompt: str | Path = "paper"
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
+    seed: int | None = None
+    keep_truncated: bool = False
+
+
+@dataclass(frozen=True)
+class TagSpeed:
+    """What decides only where, how fast and how patiently the tags are made."""
+
+    base_url: str | None = None
+    answers: str | Path | None = "answers.sqlite"
+    concurrency: int = 32
+    timeout_s: float = 120.0
+    max_attempts: int = 6
+    max_failure_rate: float = 0.05
+
+
+@dataclass(frozen=True, repr=False)
+class Tagging:
+    """The result of `tag`.
+
+    `queries`: one row a query (`id`, `turn`, `query`, `tags`, `explanations`, `status`), in the order of the pool.
+    `rows`: one row a sample (`id`, `source`, `turns`, `failed_turns`, `tags`). `failures`: the failed queries (`id`,
+    `turn`, `reason`, `answer`). `label` says who tagged; `usage` what was asked of an endpoint.
+    """
+
+    queries: pl.DataFrame
+    rows: pl.DataFrame
+    failures: pl.DataFrame
+    label: str
+    identity: Mapping[str, Any]
+    usage: Usage
+
+    @cached_property
+    def table(self) -> TagTable:
+        """The queries' tags, row for row; a failed query has none (`queries["status"]` tells the two apart)."""
+        return TagTable.from_series(self.queries["tags"])
+
+    @cached_property
+    def counts(self) -> dict[str, Any]:
+        """What a summary shows: samples, queries, distinct, failed by reason, untagged, tags, requests and tokens."""
+        ok = self.queries.filter(self.queries["status"] == "ok")
+        reasons = self.failures["reason"].value_counts().sort("count", "reason", descending=[True, False])
+        return {
+            "label": self.label,
+            "samples": len(self.rows),
+            "queries": len(self.queries),
+            "distinct_queries": self.queries["query"].n_unique(),
+            "failed": len(self.failures),
+            "failed_by_reason": dict(reasons.rows()),
+            "untagged": int((ok["tags"].list.len() == 0).sum()),
+            "tags": len(self.table.vocabulary),
+            "mean_tags": round(float(ok["tags"].list.len().mean() or 0.0), 4),  # type: ignore[arg-type]
+            **dataclasses.asdict(self.usage),
+        }
+
+    def __repr__(self) -> str:
+        return (
+            f"Tagging({len(self.rows):,} samples, {len(self.queries):,} queries, {len(self.failures):,} failed, "
+            f"{len(self.table.vocabulary):,} tags, {self.label})"
+        )
+
+
+def open_tagger(settings: TagSettings, speed: TagSpeed | None = None) -> Tagger:
+    """The tagger that settings name.
+
+    Raises `ConfigError` for one that nobody knows, or a prompt that can't be used.
+    """
+    if settings.tagger == "keyphrase":
+        from instag.keyphrase import KeyphraseTagger
+
+        made: Tagger = KeyphraseTagger()
+        return made
+    if settings.tagger == "openai":
+        decisive = dataclasses.asdict(settings)
+        del decisive["tagger"]
+        return ChatTagger(**decisive, **dataclasses.asdict(speed or TagSpeed()))
+    raise ConfigError(f"unknown tagger `{settings.tagger}`", hint=f"one of {', '.join(f'`{t}`' for t in TAGGERS)}")
+
+
+def tag(
+    data: Any,
+    *,
+    tagger: str | Tagger = "openai",
+    progress: ProgressHook | None = None,
+    **settings: Any,
+) -> Tagging:
+    """Tags every user query, each distinct text once.
+
+    Args:
+        data: A pool from `instag.read`; a path or a list of `Path` (read first); or queries: a Polars string series or
+            a list of strings, one sample each, with the row number as id.
+        tagger: `openai` (any compatible endpoint), `keyphrase` (offline), or an object of the `Tagger` protocol.
+        progress: Called with a `Progress`, some times a second.
+        **settings: The fields of `TagSettings` (they decide the tags) and of `TagSpeed` (they don't).
+
+    Rows come in the pool's order; a sample's tags are the union over its queries in turn order, first occurrences. A
+    query that failed is a row of `failures` and no query with zero tags. Paid answers are kept in `answers` (by default
+    `answers.sqlite` in the working folder; `None`: in memory) and never asked for again. Raises `ConfigError`,
+    `ProviderError` and `ArtifactError`. Works inside a running event loop.
+
+    >>> class Length:
+    ...     identity, label = {"tagger": "length"}, "by length"
+    ...     def tag(self, queries, *, progress=None):
+    ...         tags = [["Long"] if len(query) > 9 else ["Short"] for query in queries]
+    ...         ok = {"status": "ok", "tags": tags, "explanations": [[]] * len(tags), "reason": None, "answer": None}
+    ...         return pl.DataFrame(ok, schema=tagged_schema())
+    >>> import polars as pl
+    >>> tag(["hello", "what is a monad?", "hello"], tagger=Length()).table.to_series().to_list()
+    [['Short'], ['Long'], ['Short']]
+    """
+    import polars as pl
+
+    if isinstance(tagger, str):
+        tagger = open_tagger(*_settings(tagger, settings))
+    elif settings:
+        raise ConfigError(f"a tagger of your own takes no `{next(iter(settings))}`", hint="set it on the tagger")
+    samples, queries = _frames(data)
+    distinct = queries["query"].unique(maintain_order=True)
+    tagged = _checked(tagger.tag(distinct, progress=progress), len(distinct), tagger.label)
+    tagged = tagged.with_columns(distinct.alias("query"))
+    queries = queries.join(tagged, on="query", how="left", maintain_order="left")
+
+    table = TagTable.from_series(queries["tags"])
+    of_row = queries["row"].to_numpy()
+    bounds = np.searchsorted(of_row, np.arange(len(samples) + 1)).astype(np.int64)
+    offsets, ids = _core.union_rows(table.offsets, table.ids, bounds, len(table.vocabulary))
+    failed = (queries["status"] == "failed").to_numpy().astype(np.int64)
+    failed_before = np.concatenate([[0], np.cumsum(failed)])
+    rows = samples.select(
+        "id",
+        pl.col("source").cast(pl.Categorical),
+        pl.Series("turns", np.diff(bounds).astype(np.int32)),
+        pl.Series("failed_turns", (failed_before[bounds[1:]] - failed_before[bounds[:-1]]).astype(np.int32)),
+        TagTable.from_arrays(table.vocabulary, offsets, ids).to_series(),
+    )
+    queries = queries.with_columns(table.to_series(), samples["id"].gather(queries["row"]))
+    return Tagging(
+        queries=queries.select("id", "turn", "query", "tags", "explanations", "status"),
+        rows=rows,
+        failures=queries.filter(pl.col("status") == "failed").select("id", "turn", "reason", "answer"),
+        label=tagger.label,
+        identity=dict(tagger.identity),
+        usage=getattr(tagger, "usage", Usage()),
+    )
+
+
+def _settings(tagger: str, said: Mapping[str, Any]) -> tuple[TagSettings, TagSpeed]:
+    """The two kinds of settings from one list of keywords; refuses what neither knows."""
+    decisive = {field.name for field in dataclasses.fields(TagSettings)}
+    speed = {field.name for field in dataclasses.fields(TagSpeed)}
+    for name in said:
+        if name not in decisive | speed:
+            raise ConfigError(f"unknown setting `{name}`", hint=f"one of {', '.join(sorted(decisive | speed))}")
+    return (
+        TagSettings(tagger=tagger, **{name: value for name, value in said.items() if name in decisive}),
+        TagSpeed(**{name: value for name, value in said.items() if name in speed}),
+    )
+
+
+def _frames(data: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(samples: id, source), (queries: row, turn, query) of whatever may be tagged."""
+    import polars as pl
+
+    if hasattr(data, "samples") and hasattr(data, "queries"):
+        return data.samples, data.queries
+    if isinstance(data, str | Path) or (isinstance(data, Sequence) and data and all(isinstance(p, Path) for p in data)):
+        import instag
+
+        pool = instag.read([data] if isinstance(data, str | Path) else data)
+        return pool.samples, pool.queries
+    if isinstance(data, Sequence) and all(isinstance(text, str) for text in data):
+        if data and all(len(text) < 4096 and "\0" not in text and Path(text).is_file() for text in data):
+            raise ConfigError("these strings are names of files", hint="wrap them in `Path`, or give one as a string")
+        data = pl.Series("query", data, dtype=pl.String)
+    if not isinstance(data, pl.Series) or data.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        raise DataError(
+            f"can't tag {type(data).__name__}: neither a pool, nor paths, nor a series of strings",
+            hint="give what `instag.read` gives back, or a list of queries",
+        )
+    if data.null_count():
+        raise DataError(f"row {data.is_null().arg_true()[0]} of the queries is null", hint="drop nulls first")
+    row = pl.int_range(len(data), dtype=pl.Int64, eager=True)
+    queries = pl.DataFrame(
+        {"row": row, "turn": pl.zeros(len(data), pl.Int32, eager=True), "query": data.cast(pl.String)}
+    )
+    samples = pl.DataFrame({"id": row.cast(pl.String), "source": pl.Series(["queries"]).new_from_index(0, len(data))})
+    return samples, queries
+
+
+def _checked(tagged: pl.DataFrame, rows: int, label: str) -> pl.DataFrame:
+    """What a tagger gave back, held to the protocol."""
+    import polars as pl
+
+    schema = tagged_schema()
+    lists = pl.List(pl.String)
+    if list(tagged.columns) != list(schema) or len(tagged) != rows:
+        raise DataError(
+            f"the tagger ({label}) gave {len(tagged):,} rows of {tagged.columns}, not {rows:,} of {list(schema)}",
+            hint="see `instag.Tagger.tag`",
+        )
+    try:
+        tagged = tagged.cast({"tags": lists, "explanations": lists, "status": pl.String})
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"the tagger ({label}) gave columns of other types: {error}") from None
+    wrong = tagged.filter(
+        ~pl.col("status").is_in(["ok", "failed"])
+        | pl.col("tags").is_null()
+        | ((pl.col("status") == "failed") & ((pl.col("tags").list.len() > 0) | pl.col("reason").is_null()))
+    )
+    if len(wrong):
+        raise DataError(
+            f"the tagger ({label}) gave a row that is neither `ok` nor `failed` with a reason: {wrong.row(0)}"
+        )
+    return tagged

@@ -1,0 +1,284 @@
+"""A server that answers like the real ones, and fails like them: `python tests/server.py --faults '{"500": 0.1}'`.
+
+Speaks `/v1/chat/completions` and `/v1/embeddings`. Everything follows from the request: the tags, and by a hash of the
+request which fault its first attempts meet, so a run with faults ends as one without. `GET /stats` tells how often each
+request came and was answered (by the sha256 of its canonical JSON, as the answer store keys it); `POST /control`
+changes settings while it runs. The first line on stdout is the port. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import struct
+import sys
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from time import time
+from typing import Any
+
+TAGS = [f"{verb} {noun}" for verb in ("Write", "Explain", "Fix", "Compare") for noun in ("Code", "Text", "Law", "Food")]
+PAGE = "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set; shares are of requests, by hash, each kind its own slice."""
+
+    # Met by the first `times` attempts of a request: 429 (Retry-After), 429-bare, 500, 503-html, timeout, trickle,
+    # reset, cut (the body ends early), broken (no JSON), html (status 200), no-choices, gzip and text-type (harmless)
+    faults: dict[str, float] = field(default_factory=dict)
+    times: int = 1
+    # What the model says, for ever: refusal, refused-text, prose, truncated, content_filter, empty, fenced, prefixed,
+    # strings, too_long (400), filtered (400)
+    replies: dict[str, float] = field(default_factory=dict)
+    status: int = 0  # answers everything with this
+    retry_after: str = "0.05"
+    latency: float = 0.0
+    capacity: int = 0  # requests at work at once; more wait
+    key: str = ""  # the key to ask for
+    model: str = ""  # the only model there is
+    answer_model: str = ""  # the model replies name
+    seed: int = 0
+
+
+class Server:
+    """The state of one server: settings and counts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.requests: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.busy = self.most_busy = self.texts_embedded = 0
+        self.keys_seen: set[str] = set()
+        self.working = asyncio.Condition()
+
+    async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                method, path, _ = head[0].split(" ", 2)
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                if not await self.request(writer, method, path, headers, body):
+                    break
+                await writer.drain()
+        writer.close()
+
+    async def request(
+        self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> bool:
+        """Answers one request; False where the connection ends with it."""
+        if path == "/stats":
+            told = {
+                "requests": self.requests,
+                "answered": self.answered,
+                "most_busy": self.most_busy,
+                "keys_seen": sorted(self.keys_seen),
+                "texts_embedded": self.texts_embedded,
+            }
+            return send(writer, 200, told)
+        if path == "/control":
+            self.settings = replace(self.settings, **json.loads(body))
+            return send(writer, 200, {})
+        self.keys_seen.add(headers.get("authorization", ""))
+        if self.settings.status:
+            return send(writer, self.settings.status, error("told to fail", None))
+        if self.settings.key and headers.get("authorization") != f"Bearer {self.settings.key}":
+            given = headers.get("authorization", "").removeprefix("Bearer ")
+            return send(writer, 401, error(f"Incorrect API key provided: {given}.", "invalid_api_key"))
+        if method != "POST" or path not in ("/v1/chat/completions", "/v1/embeddings"):
+            return send(writer, 404, PAGE, "text/html")
+        asked = json.loads(body)
+        if self.settings.model and asked["model"] != self.settings.model:
+            return send(writer, 404, error(f"The model `{asked['model']}` does not exist", "model_not_found"))
+        if path == "/v1/embeddings":
+            return send(writer, 200, self.embeddings(asked))
+        return await self.chat(writer, asked)
+
+    async def chat(self, writer: asyncio.StreamWriter, asked: dict[str, Any]) -> bool:
+        key = hashlib.sha256(canonical(asked)).hexdigest()
+        self.requests[key] += 1
+        async with self.working:
+            await self.working.wait_for(lambda: not self.settings.capacity or self.busy < self.settings.capacity)
+            self.busy += 1
+            self.most_busy = max(self.most_busy, self.busy)
+        try:
+            await asyncio.sleep(self.settings.latency)
+            fault = self.pick("fault", key, self.settings.faults) if self.requests[key] <= self.settings.times else None
+            return await self.answer(writer, asked, key, fault)
+        finally:
+            async with self.working:
+                self.busy -= 1
+                self.working.notify_all()
+
+    async def answer(self, writer: asyncio.StreamWriter, asked: dict[str, Any], key: str, fault: str | None) -> bool:
+        kind = self.pick("reply", key, self.settings.replies)
+        if fault == "429":
+            return send(
+                writer, 429, error("slow down", "rate_limit_exceeded"), {"Retry-After": self.settings.retry_after}
+            )
+        if fault == "429-bare":
+            return send(writer, 429, error("slow down", "rate_limit_exceeded"))
+        if fault == "500":
+            return send(writer, 500, error("the server had an error", None))
+        if fault == "503-html":
+            return send(writer, 503, PAGE, "text/html")
+        if fault == "html":
+            return send(writer, 200, PAGE, "text/html")
+        if fault == "no-choices":
+            return send(writer, 200, error("upstream failed", None))
+        if fault == "broken":
+            return send(writer, 200, '{"id": "x", "choices": [{"mess', "application/json")
+        if kind == "too_long":
+            return send(
+                writer, 400, error("This model's maximum context length is 8 tokens", "context_length_exceeded")
+            )
+        if kind == "filtered":
+            return send(writer, 400, error("triggering the content management policy", "content_filter"))
+        if fault == "timeout":
+            await asyncio.sleep(3600)
+        if fault == "reset":
+            writer.transport.abort()
+            return False
+        completion = self.completion(asked, key, kind)
+        if fault in ("cut", "trickle"):
+            text = json.dumps(completion).encode()
+            writer.write(
+                f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+            )
+            writer.write(text[: len(text) // 2])
+            for byte in text[len(text) // 2 : -9] if fault == "trickle" else b"":
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.1)
+            return False
+        self.answered[key] += 1
+        if fault == "text-type":
+            return send(writer, 200, completion, "text/plain")
+        return send(writer, 200, completion, compress=fault == "gzip")
+
+    def completion(self, asked: dict[str, Any], key: str, kind: str | None) -> dict[str, Any]:
+        text, refusal, finish = say(tags_of(asked["messages"][-1]["content"]), kind)
+        return {
+            "id": f"chatcmpl-{key[:12]}",
+            "object": "chat.completion",
+            "created": 1,
+            "model": self.settings.answer_model or f"{asked['model']}-2024-07-18",
+            "choices": [
+                {
+                    "index": 0,
+                    "message": {"role": "assistant", "content": text, "refusal": refusal},
+                    "finish_reason": finish,
+                    "logprobs": None,
+                }
+            ],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120},
+        }
+
+    def embeddings(self, asked: dict[str, Any]) -> dict[str, Any]:
+        texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+        self.texts_embedded += len(texts)
+        data = []
+        for index, text in enumerate(texts):
+            vector = vector_of(text)
+            if asked.get("encoding_format") == "base64":
+                vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()  # type: ignore[assignment]
+            data.append({"object": "embedding", "index": index, "embedding": vector})
+        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+        return {"object": "list", "data": data, "model": asked["model"], "usage": usage}
+
+    def pick(self, what: str, key: str, shares: dict[str, float]) -> str | None:
+        at = int(hashlib.sha256(f"{self.settings.seed} {what} {key}".encode()).hexdigest()[:8], 16) / 2**32
+        for kind, share in shares.items():
+            if at < share:
+                return kind
+            at -= share
+        return None
+
+
+def canonical(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def tags_of(prompt: str) -> list[str]:
+    """One to four tags that follow from the prompt."""
+    digest = hashlib.sha256(prompt.encode()).digest()
+    return list(dict.fromkeys(TAGS[byte % len(TAGS)] for byte in digest[1 : 2 + digest[0] % 4]))
+
+
+def vector_of(text: str) -> list[float]:
+    """A unit vector of 16 numbers that follows from the text."""
+    numbers = [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:16]]
+    norm = sum(number * number for number in numbers) ** 0.5
+    return [number / norm for number in numbers]
+
+
+def say(tags: list[str], kind: str | None) -> tuple[str | None, str | None, str]:
+    """(content, refusal, finish_reason) of a reply of some kind."""
+    listed = json.dumps([{"tag": tag, "explanation": f"it asks to {tag.lower()}"} for tag in tags])
+    said: dict[str | None, tuple[str | None, str | None, str]] = {
+        "refusal": (None, "I can't help with that.", "stop"),
+        "refused-text": ("I'm sorry, but I can't assist with that request.", None, "stop"),
+        "prose": ("1. Preheat the oven to 200 degrees.\n2. Mix the flour.", None, "stop"),
+        "truncated": (listed[: len(listed) - 12], None, "length"),
+        "content_filter": ("", None, "content_filter"),
+        "empty": ("", None, "stop"),
+        "fenced": (f"```json\n{listed}\n```", None, "stop"),
+        "prefixed": (f"Here are the tags:\n\n{listed}\n\nLet me know if you need more.", None, "stop"),
+        "strings": (json.dumps({"tags": tags}), None, "stop"),
+    }
+    return said.get(kind, (listed, None, "stop"))
+
+
+def error(message: str, code: str | None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+
+
+def send(
+    writer: asyncio.StreamWriter,
+    status: int,
+    body: Any,
+    extra: dict[str, str] | str | None = None,
+    *,
+    compress: bool = False,
+) -> bool:
+    """Writes a response; a string goes out as it is, with `extra` as its type."""
+    content_type = extra if isinstance(extra, str) else "application/json"
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    headers = {"Content-Type": content_type, "Date": formatdate(time(), usegmt=True)}
+    headers |= extra if isinstance(extra, dict) else {}
+    if compress:
+        data = gzip.compress(data)
+        headers["Content-Encoding"] = "gzip"
+    headers["Content-Length"] = str(len(data))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"HTTP/1.1 {status} Status\r\n{lines}\r\n".encode() + data)
+    return True
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    for name, default in vars(Settings()).items():
+        kind = json.loads if isinstance(default, dict) else type(default)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default)
+    said = vars(parser.parse_args())
+    port = said.pop("port")
+    server = await asyncio.start_server(
+        Server(Settings(**said)).connection, "127.0.0.1", port, limit=2**26, backlog=1024
+    )
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())
+    sys.exit(0)
