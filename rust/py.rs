@@ -275,6 +275,22 @@ mod core {
     // ---- normalize: association ----
 
     #[pyfunction]
+    fn frequent_itemsets<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        min_count: i64,
+        max_length: usize,
+        max_itemsets: usize,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>, Array1<'py, i64>)> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let bounds = crate::fpgrowth::Bounds { min_count, max_length, max_itemsets };
+        let sets = py.detach(|| crate::fpgrowth::frequent_itemsets(Csr::new(offsets, ids, size)?, bounds))?;
+        Ok((sets.offsets.into_pyarray(py), sets.ids.into_pyarray(py), sets.counts.into_pyarray(py)))
+    }
+
+    #[pyfunction]
     fn pair_rules<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
@@ -290,6 +306,30 @@ mod core {
         })?;
         let (antecedents, consequents) = (rules.antecedents.into_pyarray(py), rules.consequents.into_pyarray(py));
         Ok((antecedents, consequents, rules.counts.into_pyarray(py), rules.confidences.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    #[allow(clippy::too_many_arguments, reason = "a table is three, the settings are four")]
+    fn itemset_rules<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        min_count: i64,
+        min_confidence: f64,
+        max_antecedent: usize,
+        max_itemsets: usize,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>, Array1<'py, u32>, Array1<'py, i64>, Array1<'py, f64>)> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let max_length = max_antecedent.saturating_add(1);
+        let bounds = crate::fpgrowth::Bounds { min_count, max_length, max_itemsets };
+        let rules = py.detach(|| {
+            let sets = crate::fpgrowth::frequent_itemsets(Csr::new(offsets, ids, size)?, bounds)?;
+            crate::itemset_rules::itemset_rules(&sets, min_confidence)
+        })?;
+        let (offsets, antecedents) = (rules.offsets.into_pyarray(py), rules.antecedents.into_pyarray(py));
+        let (consequents, counts) = (rules.consequents.into_pyarray(py), rules.counts.into_pyarray(py));
+        Ok((offsets, antecedents, consequents, counts, rules.confidences.into_pyarray(py)))
     }
 
     #[pyfunction]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
+    from instag.itemsets import association_rules, frequent_itemsets
     from instag.normalization import Normalization, NormalizeSettings, normalize
     from instag.table import TagTable
     from instag.tagger import Tagger
@@ -29,6 +30,8 @@ _HOME = {
     "Tagger": "tagger",
     "Tagging": "tagging",
     "tag": "tagging",
+    "association_rules": "itemsets",
+    "frequent_itemsets": "itemsets",
 }
 
 __all__ = [
@@ -42,6 +45,8 @@ __all__ = [
     "TagTable",
     "Tagger",
     "Tagging",
+    "association_rules",
+    "frequent_itemsets",
     "normalize",
     "tag",
 ]

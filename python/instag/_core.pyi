@@ -70,6 +70,29 @@ def complete_linkage(size: int, a: U32, b: U32, cosines: F64) -> I64:
 
 # ---- normalize: association ----
 
+def frequent_itemsets(
+    offsets: I64, ids: U32, size: int, min_count: int, max_length: int, max_itemsets: int
+) -> tuple[I64, U32, I64]:
+    """Every set of tags that `min_count` rows hold, of up to `max_length` tags, as (offsets, ids, counts).
+
+    By length, then count descending, then by the tags' ranks (count descending, then id), the last one first; within
+    a set tags are ordered by rank. More than `max_itemsets` sets are an error.
+    """
+
+def itemset_rules(
+    offsets: I64,
+    ids: U32,
+    size: int,
+    min_count: int,
+    min_confidence: float,
+    max_antecedent: int,
+    max_itemsets: int,
+) -> tuple[I64, U32, U32, I64, F64]:
+    """Rules of up to `max_antecedent` tags => one, as (offsets, antecedents, consequents, counts, confidences).
+
+    By the antecedent's length, its ids (ordered by rank, as in an itemset), then the consequent.
+    """
+
 def pair_rules(offsets: I64, ids: U32, size: int, min_count: int, min_confidence: float) -> tuple[U32, U32, I64, F64]:
     """Rules A => B as (antecedents, consequents, counts, confidences), by antecedent, then consequent.
 
