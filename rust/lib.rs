@@ -17,6 +17,7 @@ pub mod itemset_rules;
 pub mod lexical;
 pub mod merging;
 pub mod porter;
+pub mod records;
 pub mod rule_form;
 pub mod strings;
 

@@ -23,6 +23,7 @@ use pyo3::types::PyCapsule;
 
 use crate::csr::Csr;
 use crate::error::Error;
+use crate::records;
 use crate::rule_form::{self, Stemmer};
 
 const STREAM: &CStr = c"arrow_array_stream";
@@ -110,6 +111,9 @@ impl ArrowTable {
         self.0.num_rows()
     }
 }
+
+/// The tables `records`, `queries`, `rejected`; bytes used; the place and the layout of what follows.
+type ReadBlock = ((ArrowTable, ArrowTable, ArrowTable), usize, (i64, i64, i64), &'static str);
 
 type Array1Of<'py, T> = PyReadonlyArray1<'py, T>;
 
@@ -357,6 +361,65 @@ mod core {
     // ---- select ----
 
     // ---- read ----
+
+    #[pyfunction]
+    fn detect_layout(py: Python<'_>, block: &[u8]) -> Option<&'static str> {
+        py.detach(|| records::layout::detect(&String::from_utf8_lossy(block)).map(records::layout::Layout::name))
+    }
+
+    #[pyfunction]
+    fn nested_list(py: Python<'_>, block: &[u8]) -> PyResult<(usize, usize)> {
+        let text = std::str::from_utf8(block).map_err(|_| PyValueError::new_err("invalid UTF-8"))?;
+        py.detach(|| records::layout::nested_list(text)).map_err(PyValueError::new_err)
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (block, layout, place, last, schema=None, source_column=None))]
+    fn read_block(
+        py: Python<'_>,
+        block: &[u8],
+        layout: &str,
+        place: (i64, i64, i64),
+        last: bool,
+        schema: Option<&str>,
+        source_column: Option<String>,
+    ) -> PyResult<ReadBlock> {
+        let layout = layout.parse()?;
+        let schema = schema.map(str::parse).transpose()?;
+        let settings = records::Settings { schema, source_column };
+        let (offset, lines, records) = place;
+        let place = records::Place { offset, lines, records };
+        let (tables, block) = py.detach(|| {
+            let mut block = records::read_block(block, layout, place, last, &settings);
+            std::mem::take(&mut block.columns).finish().map(|tables| (tables, block))
+        })?;
+        let [records, queries, rejected] = tables;
+        let tables = (ArrowTable::new(records)?, ArrowTable::new(queries)?, ArrowTable::new(rejected)?);
+        let next = (block.next.offset, block.next.lines, block.next.records);
+        Ok((tables, block.used, next, block.layout.name()))
+    }
+
+    #[pyfunction]
+    fn unique_rows<'py>(
+        py: Python<'py>,
+        high: Array1Of<'py, u64>,
+        low: Array1Of<'py, u64>,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, i64>)> {
+        let (high, low) = (high.as_slice()?, low.as_slice()?);
+        let (rows, firsts) = py.detach(|| records::unique_rows(high, low))?;
+        Ok((rows.into_pyarray(py), firsts.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn hex_ids(py: Python<'_>, high: Array1Of<'_, u64>, low: Array1Of<'_, u64>) -> PyResult<ArrowTable> {
+        let (high, low) = (high.as_slice()?, low.as_slice()?);
+        ArrowTable::strings("id", &py.detach(|| records::hex_ids(high, low)))
+    }
+
+    #[pyfunction]
+    fn schema_names() -> Vec<&'static str> {
+        records::schema::Schema::ALL.iter().map(|schema| schema.name()).collect()
+    }
 
     // ---- tag: keyphrase ----
 }

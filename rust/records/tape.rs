@@ -1,0 +1,463 @@
+//! JSON text as a flat tape of nodes that point back into the text: one pass, no tree, no recursion.
+//!
+//! The grammar is RFC 8259 plus `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes. Strings stay encoded
+//! until somebody asks for them, so a record's metadata costs a scan and nothing else, and numbers keep their text.
+//! A parser of our own because reading needs the byte ranges, the raw numbers and the lazy strings at once, and because
+//! it is the fastest of those tried (see `mod.rs`). Cost: one node of 16 bytes a value, a scan of the bytes.
+
+use memchr::memchr2;
+
+/// Values nested deeper than this are refused: no instruction data is, and a tape of brackets would be all overhead.
+pub const MAX_DEPTH: usize = 1024;
+
+/// What a node is. A `Text` has no escapes, so that its bytes are its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number, or one of Python's three non-numbers
+    Number,
+    /// A string without escapes
+    Text,
+    /// A string with escapes
+    Escaped,
+    /// `[...]`
+    List,
+    /// `{...}`: its nodes are key, value, key, value
+    Object,
+}
+
+/// One value: the bytes `start..end` of the text (a string's without its quotes) and the node after its subtree.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    kind: Kind,
+    start: u32,
+    end: u32,
+    next: u32,
+}
+
+/// Why a text is not one JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The text ends inside a value.
+    End,
+    /// Something else stands where `expected` must (byte position).
+    Unexpected {
+        /// What the grammar allows there.
+        expected: &'static str,
+        /// Where, in bytes from the start.
+        at: usize,
+    },
+    /// More than [`MAX_DEPTH`] brackets are open.
+    Deep,
+    /// 4 GiB or more, or as many values.
+    Long,
+}
+
+impl Fault {
+    /// One phrase for the list of rejected rows; columns are 1-based bytes.
+    pub fn reason(self) -> String {
+        match self {
+            Self::End => "not JSON: ends inside a value".into(),
+            Self::Unexpected { expected, at } => format!("not JSON: expected {expected} at byte {}", at + 1),
+            Self::Deep => format!("nested more than {MAX_DEPTH} levels deep"),
+            Self::Long => "longer than 4 GiB".into(),
+        }
+    }
+}
+
+/// The memory of a parser, used again for record after record.
+#[derive(Debug, Default)]
+pub struct Parser {
+    nodes: Vec<Node>,
+    open: Vec<u32>,
+}
+
+impl Parser {
+    /// Parses a text that is exactly one value, with white space around it.
+    pub fn parse<'a>(&'a mut self, text: &'a str) -> Result<Value<'a>, Fault> {
+        let end = self.scan(text)?;
+        let bytes = text.as_bytes();
+        match skip_space(bytes, end) {
+            at if at == bytes.len() => Ok(self.root(text)),
+            at => Err(Fault::Unexpected { expected: "nothing more", at }),
+        }
+    }
+
+    /// The end of the value that `text` begins with; more may follow.
+    pub fn scan(&mut self, text: &str) -> Result<usize, Fault> {
+        self.nodes.clear();
+        self.open.clear();
+        let bytes = text.as_bytes();
+        if u32::try_from(bytes.len()).is_err() {
+            return Err(Fault::Long);
+        }
+        let mut at = 0;
+        loop {
+            at = self.value(bytes, skip_space(bytes, at))?;
+            // A value is complete unless a bracket was just opened: then its first value comes next.
+            if self.open.last().is_some_and(|&top| top as usize + 1 == self.nodes.len()) {
+                let close = bytes.get(skip_space(bytes, at)).copied();
+                if !matches!(close, Some(b'}' | b']')) {
+                    if self.top_is_object() {
+                        at = self.key(bytes, at)?;
+                    }
+                    continue;
+                }
+            }
+            match self.close(bytes, at)? {
+                (end, true) => return Ok(end),
+                (next, false) => at = next,
+            }
+        }
+    }
+
+    /// The value that the last `scan` or `parse` of this same `text` found.
+    pub fn root<'a>(&'a self, text: &'a str) -> Value<'a> {
+        Value { text, nodes: &self.nodes, at: 0 }
+    }
+
+    fn top_is_object(&self) -> bool {
+        self.open.last().and_then(|&top| self.nodes.get(top as usize)).is_some_and(|node| node.kind == Kind::Object)
+    }
+
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        let next = self.nodes.len() as u32 + 1; // fewer nodes than bytes, and those are below 2^32
+        self.nodes.push(Node { kind, start: start as u32, end: end as u32, next });
+    }
+
+    /// A scalar, or the opening of a bracket; returns the position after it.
+    fn value(&mut self, bytes: &[u8], at: usize) -> Result<usize, Fault> {
+        let Some(&byte) = bytes.get(at) else { return Err(Fault::End) };
+        let rest = &bytes[at..];
+        match byte {
+            b'"' => self.string(bytes, at),
+            b'{' | b'[' => {
+                if self.open.len() == MAX_DEPTH {
+                    return Err(Fault::Deep);
+                }
+                self.open.push(self.nodes.len() as u32);
+                self.push(if byte == b'{' { Kind::Object } else { Kind::List }, at, at + 1);
+                Ok(at + 1)
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = number(bytes, at)?;
+                self.push(Kind::Number, at, end);
+                Ok(end)
+            }
+            _ => {
+                let words: [(&[u8], Kind); 5] = [
+                    (b"null", Kind::Null),
+                    (b"true", Kind::Bool),
+                    (b"false", Kind::Bool),
+                    (b"NaN", Kind::Number),
+                    (b"Infinity", Kind::Number),
+                ];
+                for (word, kind) in words {
+                    if rest.starts_with(word) {
+                        self.push(kind, at, at + word.len());
+                        return Ok(at + word.len());
+                    }
+                    if word.starts_with(rest) {
+                        return Err(Fault::End);
+                    }
+                }
+                Err(Fault::Unexpected { expected: "a value", at })
+            }
+        }
+    }
+
+    /// Takes commas and closing brackets after a value; true where the outermost value is complete.
+    fn close(&mut self, bytes: &[u8], mut at: usize) -> Result<(usize, bool), Fault> {
+        loop {
+            let Some(&top) = self.open.last() else { return Ok((at, true)) };
+            let object = self.top_is_object();
+            at = skip_space(bytes, at);
+            match bytes.get(at) {
+                None => return Err(Fault::End),
+                Some(b',') if object => return Ok((self.key(bytes, at + 1)?, false)),
+                Some(b',') => return Ok((at + 1, false)),
+                Some(b'}') if object => {}
+                Some(b']') if !object => {}
+                Some(_) => {
+                    let expected = if object { "`,` or `}`" } else { "`,` or `]`" };
+                    return Err(Fault::Unexpected { expected, at });
+                }
+            }
+            at += 1;
+            let next = self.nodes.len() as u32;
+            if let Some(node) = self.nodes.get_mut(top as usize) {
+                node.end = at as u32;
+                node.next = next;
+            }
+            self.open.pop();
+        }
+    }
+
+    fn key(&mut self, bytes: &[u8], at: usize) -> Result<usize, Fault> {
+        let at = skip_space(bytes, at);
+        match bytes.get(at) {
+            Some(b'"') => {}
+            None => return Err(Fault::End),
+            Some(_) => return Err(Fault::Unexpected { expected: "a key in quotes", at }),
+        }
+        let at = skip_space(bytes, self.string(bytes, at)?);
+        match bytes.get(at) {
+            Some(b':') => Ok(at + 1),
+            None => Err(Fault::End),
+            Some(_) => Err(Fault::Unexpected { expected: "`:`", at }),
+        }
+    }
+
+    /// A string from its opening quote; escapes are checked here, and decoded when they are asked for.
+    fn string(&mut self, bytes: &[u8], quote: usize) -> Result<usize, Fault> {
+        let (start, mut at, mut kind) = (quote + 1, quote + 1, Kind::Text);
+        loop {
+            let rest = bytes.get(at..).unwrap_or(&[]);
+            let found = memchr2(b'"', b'\\', rest);
+            let run = &rest[..found.unwrap_or(rest.len())];
+            // Two passes beat one: both are vectorized, and a control character is all but never there.
+            if has_control(run) {
+                let control = at + run.iter().position(|&byte| byte < 0x20).unwrap_or(0);
+                return Err(Fault::Unexpected { expected: "no bare control character in a string", at: control });
+            }
+            let Some(found) = found else { return Err(Fault::End) };
+            at += found;
+            if bytes[at] == b'"' {
+                self.push(kind, start, at);
+                return Ok(at + 1);
+            }
+            kind = Kind::Escaped;
+            at = escape(bytes, at)?;
+        }
+    }
+}
+
+/// Whether a byte below 0x20 is there, without a branch a byte.
+fn has_control(run: &[u8]) -> bool {
+    run.iter().fold(false, |found, &byte| found | (byte < 0x20))
+}
+
+/// The position after the escape at `at`, which must be well-formed; surrogates are paired when decoded.
+fn escape(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+    match bytes.get(at + 1) {
+        None => Err(Fault::End),
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => {
+            let digits = bytes.get(at + 2..bytes.len().min(at + 6)).unwrap_or(&[]);
+            match digits.iter().position(|byte| !byte.is_ascii_hexdigit()) {
+                Some(bad) => Err(Fault::Unexpected { expected: "four hexadecimal digits after `\\u`", at: at + 2 + bad }),
+                None if digits.len() < 4 => Err(Fault::End),
+                None => Ok(at + 6),
+            }
+        }
+        Some(_) => Err(Fault::Unexpected { expected: "an escape that JSON has", at: at + 1 }),
+    }
+}
+
+/// The end of the number at `at`; `-Infinity` is one, as Python writes it.
+fn number(bytes: &[u8], at: usize) -> Result<usize, Fault> {
+    let digits = |from: usize| from + bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let needed = |from: usize| match digits(from.min(bytes.len())) {
+        end if end > from => Ok(end),
+        _ if from >= bytes.len() => Err(Fault::End),
+        _ => Err(Fault::Unexpected { expected: "a digit", at: from }),
+    };
+    let whole = at + usize::from(bytes[at] == b'-');
+    let rest = &bytes[whole..];
+    if whole > at && !rest.is_empty() && (rest.starts_with(b"Infinity") || b"Infinity".starts_with(rest)) {
+        return if rest.len() < 8 { Err(Fault::End) } else { Ok(whole + 8) };
+    }
+    let mut end = if bytes.get(whole) == Some(&b'0') { whole + 1 } else { needed(whole)? };
+    if bytes.get(end) == Some(&b'.') {
+        end = needed(end + 1)?;
+    }
+    if matches!(bytes.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+        end = needed(end + 1 + sign)?;
+    }
+    Ok(end)
+}
+
+/// The first position from `at` on that is not JSON's white space.
+pub fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        at += 1;
+    }
+    at
+}
+
+/// A value on the tape.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'a> {
+    text: &'a str,
+    nodes: &'a [Node],
+    at: usize,
+}
+
+impl<'a> Value<'a> {
+    fn node(self) -> Node {
+        self.nodes[self.at] // made by the parser that made `nodes`, over memory nobody else can write to
+    }
+
+    /// What it is.
+    pub fn kind(self) -> Kind {
+        self.node().kind
+    }
+
+    /// Whether it is a string.
+    pub fn is_text(self) -> bool {
+        matches!(self.kind(), Kind::Text | Kind::Escaped)
+    }
+
+    /// Where it stands in the text, a string without its quotes.
+    pub fn span(self) -> (usize, usize) {
+        (self.node().start as usize, self.node().end as usize)
+    }
+
+    /// Its text as written, a string without its quotes and with its escapes.
+    pub fn raw(self) -> &'a str {
+        let (start, end) = self.span();
+        self.text.get(start..end).unwrap_or("")
+    }
+
+    /// The values of a list; of an object keys and values in turn; nothing otherwise.
+    pub fn items(self) -> Items<'a> {
+        let node = self.node();
+        let end = if matches!(node.kind, Kind::List | Kind::Object) { node.next as usize } else { self.at + 1 };
+        Items { value: Value { at: self.at + 1, ..self }, end }
+    }
+
+    /// The (key, value) pairs of an object, in order; nothing otherwise.
+    pub fn members(self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
+        let mut items = self.items();
+        let object = self.kind() == Kind::Object;
+        std::iter::from_fn(move || if object { Some((items.next()?, items.next()?)) } else { None })
+    }
+
+    /// Appends a string's value; false (and nothing appended) where it holds a lone surrogate.
+    #[must_use]
+    pub fn decode(self, into: &mut String) -> bool {
+        if self.kind() == Kind::Text {
+            into.push_str(self.raw());
+            return true;
+        }
+        let kept = into.len();
+        let done = unescape(self.raw(), into);
+        if !done {
+            into.truncate(kept);
+        }
+        done
+    }
+
+    /// What it is, for a message: `a string`, `a list`, ...
+    pub fn noun(self) -> &'static str {
+        match self.kind() {
+            Kind::Null => "null",
+            Kind::Bool => "true or false",
+            Kind::Number => "a number",
+            Kind::Text | Kind::Escaped => "a string",
+            Kind::List => "a list",
+            Kind::Object => "an object",
+        }
+    }
+}
+
+/// Iterates over siblings.
+#[derive(Debug, Clone)]
+pub struct Items<'a> {
+    value: Value<'a>,
+    end: usize,
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        if self.value.at >= self.end {
+            return None;
+        }
+        let value = self.value;
+        self.value.at = value.node().next as usize;
+        Some(value)
+    }
+}
+
+/// Decodes checked escapes; false at a surrogate without its other half.
+fn unescape(raw: &str, into: &mut String) -> bool {
+    into.reserve(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        into.push_str(&rest[..at]);
+        let mut used = at + 2;
+        match rest.as_bytes()[at + 1] {
+            b'b' => into.push('\u{8}'),
+            b'f' => into.push('\u{c}'),
+            b'n' => into.push('\n'),
+            b'r' => into.push('\r'),
+            b't' => into.push('\t'),
+            b'u' => {
+                used += 4;
+                let mut code = hex(&rest[at + 2..at + 6]);
+                if (0xD800..0xDC00).contains(&code) {
+                    let low = rest.get(at + 6..at + 12).filter(|next| next.starts_with("\\u")).map_or(0, |next| hex(&next[2..]));
+                    if (0xDC00..0xE000).contains(&low) {
+                        code = 0x1_0000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+                        used += 6;
+                    }
+                }
+                let Some(symbol) = char::from_u32(code) else { return false };
+                into.push(symbol);
+            }
+            symbol => into.push(symbol as char), // `"`, `\` or `/`
+        }
+        rest = &rest[used..];
+    }
+    into.push_str(rest);
+    true
+}
+
+fn hex(digits: &str) -> u32 {
+    u32::from_str_radix(digits, 16).unwrap_or(0)
+}
+
+/// Appends `value` without white space between its parts: key order, number text and string escapes stay as written.
+pub fn minify(value: Value<'_>, into: &mut Vec<u8>) {
+    let (start, end) = value.span();
+    if value.is_text() {
+        into.push(b'"');
+        into.extend_from_slice(value.raw().as_bytes());
+        into.push(b'"');
+        return;
+    }
+    let bytes = value.text.as_bytes().get(start..end).unwrap_or(&[]);
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
+            b'"' => {
+                let end = string_end(bytes, at).unwrap_or(bytes.len());
+                into.extend_from_slice(&bytes[at..end]);
+                at = end;
+            }
+            _ => {
+                into.push(byte);
+                at += 1;
+            }
+        }
+    }
+}
+
+/// The position after the string whose opening quote is at `quote`; none where it does not close.
+pub fn string_end(bytes: &[u8], quote: usize) -> Option<usize> {
+    let mut at = quote + 1;
+    loop {
+        let found = at + memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[found] == b'"' {
+            return Some(found + 1);
+        }
+        at = found + 2;
+    }
+}
