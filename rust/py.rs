@@ -368,8 +368,8 @@ mod core {
     }
 
     #[pyfunction]
-    fn nested_list(py: Python<'_>, block: &[u8]) -> PyResult<(usize, usize)> {
-        let text = std::str::from_utf8(block).map_err(|_| PyValueError::new_err("invalid UTF-8"))?;
+    fn nested_list(py: Python<'_>, block: &[u8]) -> PyResult<Option<(usize, usize)>> {
+        let Ok(text) = std::str::from_utf8(block) else { return Ok(None) };
         py.detach(|| records::layout::nested_list(text)).map_err(PyValueError::new_err)
     }
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
     from instag.itemsets import association_rules, frequent_itemsets
     from instag.normalization import Normalization, NormalizeSettings, normalize
+    from instag.reading import Pool, read
     from instag.table import TagTable
     from instag.tagger import Tagger
     from instag.tagging import Tagging, tag
@@ -26,6 +27,8 @@ _HOME = {
     "Normalization": "normalization",
     "NormalizeSettings": "normalization",
     "normalize": "normalization",
+    "Pool": "reading",
+    "read": "reading",
     "TagTable": "table",
     "Tagger": "tagger",
     "Tagging": "tagging",
@@ -41,6 +44,7 @@ __all__ = [
     "InstagError",
     "Normalization",
     "NormalizeSettings",
+    "Pool",
     "ProviderError",
     "TagTable",
     "Tagger",
@@ -48,6 +52,7 @@ __all__ = [
     "association_rules",
     "frequent_itemsets",
     "normalize",
+    "read",
     "tag",
 ]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 I64 = NDArray[np.int64]
 U32 = NDArray[np.uint32]
 F32 = NDArray[np.float32]
+U64 = NDArray[np.uint64]
 F64 = NDArray[np.float64]
 
 __version__: str
@@ -114,5 +115,40 @@ def merge_associations(
 # ---- select ----
 
 # ---- read ----
+
+def schema_names() -> list[str]:
+    """The names that `schema` may have; position = the number in the column `schema` of `read_block`."""
+
+def detect_layout(block: bytes) -> str | None:
+    """How the records of a JSON file lie, by its first block: `lines`, `array` or `values`; None: no JSON."""
+
+def nested_list(block: bytes) -> tuple[int, int] | None:
+    """Where the list is in a file that is one object around a list of records; None where it is no such object.
+
+    `ValueError`: an object without a schema, and with no list of objects or several.
+    """
+
+def read_block(
+    block: bytes,
+    layout: str,
+    place: tuple[int, int, int],
+    last: bool,
+    schema: str | None = None,
+    source_column: str | None = None,
+) -> tuple[tuple[ArrowTable, ArrowTable, ArrowTable], int, tuple[int, int, int], str]:
+    """The records that lie wholly in a block, as tables; what is left of it belongs before the next block.
+
+    `layout` is `detect_layout`'s, or `text` (plain text, a record a line), for the first block, then what the last
+    call returned. `place` is (bytes, line breaks, records) before the block. Returns (tables, bytes used, place and
+    layout of what follows). Tables: records (high, low: the halves of the id; record; start, end; schema; turns;
+    own_id; source), queries (query: `turns` rows a record, in order), rejected (line, record, reason). All threads;
+    equal whatever their number and however the file is cut into blocks.
+    """
+
+def unique_rows(high: U64, low: U64) -> tuple[I64, I64]:
+    """For each id the row of its sample; for each sample, in order of appearance, the first position of its id."""
+
+def hex_ids(high: U64, low: U64) -> ArrowTable:
+    """Ids as a column `id` of 32 hexadecimal digits."""
 
 # ---- tag: keyphrase ----

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use memchr::{memchr, memrchr};
 
-use super::tape::{Fault, Kind, Parser, skip_space, string_end};
+use super::schema::Members;
+use super::tape::{Fault, Kind, Parser, Value, skip_space, string_end};
 use crate::error::Error;
 
 /// How records are laid out in what is left of a file.
@@ -113,21 +114,14 @@ pub fn cut_values(block: &[u8], layout: Layout, last: bool) -> (Cut, Layout) {
                 (at, layout) = (at + 1, Layout::After);
                 cut.used = at;
             }
-            Some(_) => match skip_value(block, at) {
-                Some(end) => {
-                    cut.spans.push((at, end));
-                    at = end;
-                    cut.used = at;
-                }
-                None => {
-                    cut.used = at;
-                    if last {
-                        cut.spans.push((at, block.len()));
-                        cut.used = block.len();
-                    }
-                    break;
-                }
-            },
+            Some(_) => {
+                cut.used = at;
+                let end = skip_value(block, at).or(last.then_some(block.len()));
+                let Some(end) = end else { break };
+                cut.spans.push((at, end));
+                at = end;
+                cut.used = at;
+            }
         }
     }
     (cut, layout)
@@ -164,20 +158,21 @@ fn skip_value(block: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// The one list of objects in an object without a schema of its own: a file that wraps its records.
+/// Where the records are, in a file that is one object around a list of them; an error tells why there is no choice.
 ///
-/// The range of the list, or why there is none to choose.
-pub fn nested_list(block: &str) -> Result<(usize, usize), String> {
+/// None where the file is no such object: its one record has a schema, is refused for what it is, or is no JSON.
+pub fn nested_list(block: &str) -> Result<Option<(usize, usize)>, String> {
     let mut parser = Parser::default();
     let start = skip_space(block.as_bytes(), 0);
-    let text = block.get(start..).unwrap_or("");
-    let value = parser.parse(text).map_err(Fault::reason)?;
-    let lists: Vec<_> = value
-        .members()
-        .filter(|(_, list)| list.kind() == Kind::List && list.items().next().is_some_and(|item| item.kind() == Kind::Object))
-        .collect();
+    let Ok(value) = parser.parse(block.get(start..).unwrap_or("")) else { return Ok(None) };
+    let members = Members::of(value);
+    if value.kind() != Kind::Object || members.schema().is_some() || members.refused.is_some() {
+        return Ok(None);
+    }
+    let is_list = |list: &Value<'_>| list.items().next().is_some_and(|item| item.kind() == Kind::Object);
+    let lists: Vec<_> = value.members().filter(|(_, list)| list.kind() == Kind::List && is_list(list)).collect();
     match lists.as_slice() {
-        [(_, list)] => Ok((start + list.span().0, start + list.span().1)),
+        [(_, list)] => Ok(Some((start + list.span().0, start + list.span().1))),
         [] => Err("one object without a list of records: a configuration, not instructions".into()),
         many => {
             let names: Vec<_> = many.iter().take(5).map(|(key, _)| format!("`{}`", key.raw())).collect();

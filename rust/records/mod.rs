@@ -73,7 +73,11 @@ pub fn read_block(block: &[u8], layout: Layout, place: Place, last: bool, settin
         .map(|piece| {
             let bytes = block.get(piece.start..piece.end).unwrap_or(&[]);
             let mut worker = Worker { plain: layout == Layout::Text, ..Worker::new(settings) };
-            if by_line { worker.lines(bytes) } else { worker.spans(bytes, piece) }
+            if by_line {
+                worker.lines(bytes);
+            } else {
+                worker.spans(bytes, piece);
+            }
             (worker.finish(), memchr_iter(b'\n', bytes).count() as i64)
         })
         .collect();
@@ -209,7 +213,11 @@ impl<'s> Worker<'s> {
 
 /// The last member of that name that is not null.
 fn member<'a>(record: Value<'a>, name: &str) -> Option<Value<'a>> {
-    record.members().filter(|(key, value)| key.raw() == name && value.kind() != Kind::Null).map(|(_, value)| value).last()
+    record
+        .members()
+        .filter(|(key, value)| key.raw() == name && value.kind() != Kind::Null)
+        .map(|(_, value)| value)
+        .last()
 }
 
 /// For each 128-bit id (in two halves) the row of its sample, and for each sample the record that holds it first. O(n).

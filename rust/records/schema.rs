@@ -98,8 +98,20 @@ pub struct Members<'a> {
 
 /// What the model said, by the name of the member; the first that is there counts, and the pair of `answer1`, `answer2`.
 const ANSWERS: [&str; 14] = [
-    "response", "responses", "output", "outputs", "completion", "completions", "answer", "answer1", "answer2", "answers",
-    "solution", "canonical_solution", "target", "targets",
+    "response",
+    "responses",
+    "output",
+    "outputs",
+    "completion",
+    "completions",
+    "answer",
+    "answer1",
+    "answer2",
+    "answers",
+    "solution",
+    "canonical_solution",
+    "target",
+    "targets",
 ];
 
 const OWN_IDS: [&str; 9] =

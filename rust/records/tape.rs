@@ -237,7 +237,7 @@ impl Parser {
 
 /// Whether a byte below 0x20 is there, without a branch a byte.
 fn has_control(run: &[u8]) -> bool {
-    run.iter().fold(false, |found, &byte| found | (byte < 0x20))
+    run.iter().fold(u8::MAX, |least, &byte| least.min(byte)) < 0x20
 }
 
 /// The position after the escape at `at`, which must be well-formed; surrogates are paired when decoded.
@@ -248,7 +248,9 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, Fault> {
         Some(b'u') => {
             let digits = bytes.get(at + 2..bytes.len().min(at + 6)).unwrap_or(&[]);
             match digits.iter().position(|byte| !byte.is_ascii_hexdigit()) {
-                Some(bad) => Err(Fault::Unexpected { expected: "four hexadecimal digits after `\\u`", at: at + 2 + bad }),
+                Some(bad) => {
+                    Err(Fault::Unexpected { expected: "four hexadecimal digits after `\\u`", at: at + 2 + bad })
+                }
                 None if digits.len() < 4 => Err(Fault::End),
                 None => Ok(at + 6),
             }
@@ -402,7 +404,10 @@ fn unescape(raw: &str, into: &mut String) -> bool {
                 used += 4;
                 let mut code = hex(&rest[at + 2..at + 6]);
                 if (0xD800..0xDC00).contains(&code) {
-                    let low = rest.get(at + 6..at + 12).filter(|next| next.starts_with("\\u")).map_or(0, |next| hex(&next[2..]));
+                    let low = rest
+                        .get(at + 6..at + 12)
+                        .filter(|next| next.starts_with("\\u"))
+                        .map_or(0, |next| hex(&next[2..]));
                     if (0xDC00..0xE000).contains(&low) {
                         code = 0x1_0000 + ((code - 0xD800) << 10) + (low - 0xDC00);
                         used += 6;

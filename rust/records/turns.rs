@@ -40,6 +40,8 @@ impl Reader {
     pub fn read<'a>(&mut self, record: Value<'a>, forced: Option<Schema>) -> Result<Sample<'a>, String> {
         let (kept, kept_ends) = (self.queries.len(), self.ends.len());
         self.canon.clear();
+        self.text.clear(); // a record that was rejected may have left something
+        self.extras.clear();
         let read = self.record(record, forced);
         let turns = (self.ends.len() - kept_ends) as i32;
         match read {
@@ -152,10 +154,10 @@ impl Reader {
                 "role" | "from" => role = Some(value),
                 "speaker" => (role, speaker) = (Some(value), true),
                 "content" | "value" | "utterance" | "text" | "parts" => content = Some(value),
-                "tool_calls" | "function_call" | "images" | "audio" | "videos" | "reasoning_content" => {
-                    if !is_empty(value) {
-                        self.push_extra(value)?;
-                    }
+                "tool_calls" | "function_call" | "images" | "audio" | "videos" | "reasoning_content"
+                    if !is_empty(value) =>
+                {
+                    self.push_extra(value)?;
                 }
                 _ => {}
             }
@@ -209,7 +211,8 @@ impl Reader {
     /// What was asked, and the answer that was preferred; the rejected one is metadata.
     fn preference(&mut self, members: &Members<'_>) -> Outcome {
         let Some(chosen) = members.chosen else { return self.chat(members.chat, "chosen_messages") };
-        let asked = [members.instruction, members.instructions, members.query, members.prompt, members.question, members.text];
+        let asked =
+            [members.instruction, members.instructions, members.query, members.prompt, members.question, members.text];
         let asked = asked.iter().any(Option::is_some) || members.input.is_some();
         if members.chat.is_none() && chosen.is_text() && !asked {
             return self.marked_dialogue(chosen);
@@ -235,7 +238,8 @@ impl Reader {
             return Err(LONE.into());
         }
         let next = |from: usize| {
-            let found = MARKS.iter().filter_map(|&(mark, role)| Some((from + text.get(from..)?.find(mark)?, mark, role)));
+            let found =
+                MARKS.iter().filter_map(|&(mark, role)| Some((from + text.get(from..)?.find(mark)?, mark, role)));
             found.min_by_key(|&(at, ..)| at)
         };
         let Some(mut here) = next(0) else { return Err("has `chosen`, but no prompt".into()) };

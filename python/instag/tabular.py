@@ -1,0 +1,107 @@
+"""Parquet and CSV through Polars, in batches, as JSON lines: so there is one code for all schemas, the one in Rust."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from instag.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ROWS = 8192  # rows a batch: small where rows hold images, large enough for the parser to share out
+
+
+def parquet_lines(path: str) -> Iterator[bytes]:
+    """Blocks of JSON lines, one a row of a Parquet file (or of several, by a pattern of Polars)."""
+    import polars as pl
+
+    yield from _lines(pl.scan_parquet(path, glob=path.startswith("hf://")))
+
+
+def csv_lines(path: str, compression: str | None) -> Iterator[bytes]:
+    """Blocks of JSON lines, one a row of a CSV file (`.tsv`: tabs) with a header; every value stays text.
+
+    A compressed file is decompressed in memory. Raises `DataError` where the rows are not those of a CSV file.
+    """
+    import polars as pl
+
+    plain = path.removesuffix(f".{compression}") if compression else path
+    separator = "\t" if plain.lower().endswith(".tsv") else ","
+    source: Any = path if compression is None else _decompressed(path, compression)
+    yield from _lines(pl.scan_csv(source, separator=separator, infer_schema=False, glob=False))
+
+
+def hf_path(path: str) -> str:
+    """The pattern that Polars reads for `hf://org/name` or `hf://datasets/org/name`: the data set's train split.
+
+    A path that goes on after the name, or names a revision, is taken as it is.
+
+    >>> hf_path("hf://org/name")
+    'hf://datasets/org/name@~parquet/*/train/*.parquet'
+    >>> hf_path("hf://datasets/org/name/data/part-0.parquet")
+    'hf://datasets/org/name/data/part-0.parquet'
+    """
+    parts = path.removeprefix("hf://").removeprefix("datasets/").strip("/").split("/")
+    if len(parts) < 2:
+        raise DataError(f"`{path}` names no data set", hint="write `hf://org/name`")
+    if len(parts) > 2:
+        return "hf://datasets/" + "/".join(parts)
+    name = parts[1] if "@" in parts[1] else f"{parts[1]}@~parquet"
+    return f"hf://datasets/{parts[0]}/{name}/*/train/*.parquet"
+
+
+def _decompressed(path: str, compression: str) -> bytes:
+    from instag.opening import Raw, decompressed
+
+    with Raw(path) as raw:
+        return b"".join(decompressed(raw, compression, 1 << 24))
+
+
+def _lines(frame: pl.LazyFrame) -> Iterator[bytes]:
+    """A frame batch by batch; binary columns as base64, since JSON has no bytes."""
+    import polars as pl
+
+    try:
+        schema = frame.collect_schema()
+        exact = [_exact(pl.col(name), dtype).alias(name) for name, dtype in schema.items() if _holds_binary(dtype)]
+        for batch in frame.collect_batches(chunk_size=_ROWS, maintain_order=True):
+            for rows in batch.with_columns(exact).iter_slices(_ROWS):
+                lines = io.BytesIO()
+                rows.write_ndjson(lines)
+                yield lines.getvalue()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"cannot be read: {_first_line(error)}") from None
+
+
+def _holds_binary(dtype: pl.DataType) -> bool:
+    import polars as pl
+
+    if isinstance(dtype, pl.Struct):
+        return any(_holds_binary(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
+    if isinstance(dtype, (pl.List, pl.Array)):
+        return _holds_binary(dtype.inner)  # type: ignore[arg-type]
+    return dtype == pl.Binary
+
+
+def _exact(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """The column with base64 text in place of bytes, at any depth."""
+    import polars as pl
+
+    if not _holds_binary(dtype):
+        return column
+    if isinstance(dtype, pl.Struct):
+        fields = [_exact(column.struct.field(f.name), f.dtype).alias(f.name) for f in dtype.fields]  # type: ignore[arg-type]
+        return pl.when(column.is_not_null()).then(pl.struct(fields))
+    if isinstance(dtype, pl.Array):
+        return _exact(column.arr.to_list(), pl.List(dtype.inner))
+    if isinstance(dtype, pl.List):
+        return column.list.eval(_exact(pl.element(), dtype.inner))  # type: ignore[arg-type]
+    return column.bin.encode("base64")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    return text[:1].lower() + text[1:]
