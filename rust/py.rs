@@ -374,7 +374,8 @@ mod core {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (block, layout, place, last, schema=None, source_column=None))]
+    #[allow(clippy::too_many_arguments, reason = "three of them say what a record is")]
+    #[pyo3(signature = (block, layout, place, last, schema=None, source_column=None, tagged=None))]
     fn read_block(
         py: Python<'_>,
         block: &[u8],
@@ -383,10 +384,12 @@ mod core {
         last: bool,
         schema: Option<&str>,
         source_column: Option<String>,
+        tagged: Option<(String, Option<String>)>,
     ) -> PyResult<ReadBlock> {
         let layout = layout.parse()?;
         let schema = schema.map(str::parse).transpose()?;
-        let settings = records::Settings { schema, source_column };
+        let tagged = tagged.map(|(tags, id)| records::tagged::Members { tags, id });
+        let settings = records::Settings { schema, source_column, tagged };
         let (offset, lines, records) = place;
         let place = records::Place { offset, lines, records };
         let (tables, block) = py.detach(|| {

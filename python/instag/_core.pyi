@@ -135,13 +135,15 @@ def read_block(
     last: bool,
     schema: str | None = None,
     source_column: str | None = None,
+    tagged: tuple[str, str | None] | None = None,
 ) -> tuple[tuple[ArrowTable, ArrowTable, ArrowTable], int, tuple[int, int, int], str]:
     """The records that lie wholly in a block, as tables; what is left of it belongs before the next block.
 
     `layout` is `detect_layout`'s, or `text` (plain text, a record a line), for the first block, then what the last
     call returned. `place` is (bytes, line breaks, records) before the block. Returns (tables, bytes used, place and
     layout of what follows). Tables: records (high, low: the halves of the id; record; start, end; schema; turns;
-    own_id; source), queries (query: `turns` rows a record, in order), rejected (line, record, reason). All threads;
+    own_id; source), queries (query: `turns` rows a record, in order), rejected (line, record, reason). With `tagged`,
+    the members with the tags and the id, a record's tags stand in place of its queries and it has no hash. All threads;
     equal whatever their number and however the file is cut into blocks.
     """
 

@@ -10,6 +10,7 @@ pub mod columns;
 pub mod identity;
 pub mod layout;
 pub mod schema;
+pub mod tagged;
 pub mod tape;
 pub mod turns;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub schema: Option<Schema>,
     /// The member that names a record's source.
     pub source_column: Option<String>,
+    /// The records are tagged already: their tags are read in place of queries.
+    pub tagged: Option<tagged::Members>,
 }
 
 /// Where a block begins in its file.
@@ -198,7 +201,10 @@ impl<'s> Worker<'s> {
 
     fn json(&mut self, text: &str, start: usize, end: usize) -> Result<(), String> {
         let value = self.parser.parse(text).map_err(Fault::reason)?;
-        let sample = self.reader.read(value, self.settings.schema)?;
+        let sample = match &self.settings.tagged {
+            Some(members) => tagged::read_tags(&mut self.reader, value, members)?,
+            None => self.reader.read(value, self.settings.schema)?,
+        };
         let source = self.settings.source_column.as_deref().and_then(|name| member(value, name));
         self.columns.accept(&sample, source, start as i64, end as i64);
         Ok(())
