@@ -14,6 +14,7 @@ pub mod error;
 pub mod fpgrowth;
 pub mod intern;
 pub mod itemset_rules;
+pub mod keyphrase;
 pub mod lexical;
 pub mod merging;
 pub mod porter;

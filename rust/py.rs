@@ -425,4 +425,10 @@ mod core {
     }
 
     // ---- tag: keyphrase ----
+
+    #[pyfunction]
+    fn keyphrase_tags(py: Python<'_>, queries: Column) -> PyResult<ArrowTable> {
+        let columns = py.detach(|| crate::keyphrase::tag(&queries.0)?.columns())?;
+        ArrowTable::new(columns)
+    }
 }

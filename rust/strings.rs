@@ -49,6 +49,24 @@ pub fn collect_strs(column: &dyn Array) -> Result<Vec<Option<String>>> {
     Ok(values)
 }
 
+/// Every value of a string column, borrowed, for kernels that read rows in parallel; a null is `None`.
+pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
+    match column.data_type() {
+        DataType::Utf8 => Ok(column.as_string::<i32>().iter().collect()),
+        DataType::LargeUtf8 => Ok(column.as_string::<i64>().iter().collect()),
+        DataType::Utf8View => Ok(column.as_string_view().iter().collect()),
+        DataType::Null => Ok(vec![None; column.len()]),
+        DataType::Dictionary(..) => {
+            let coded = column.as_any_dictionary();
+            let values = borrow_strs(coded.values().as_ref())?;
+            let keys = if values.is_empty() { vec![0; column.len()] } else { coded.normalized_keys() };
+            let key = |(at, key): (usize, usize)| if column.is_null(at) { None } else { values.get(key).copied().flatten() };
+            Ok(keys.into_iter().enumerate().map(key).collect())
+        }
+        other => Err(Error::Column(other.to_string())),
+    }
+}
+
 /// Splits a list column into the bounds of its rows (as positions in the child) and the child; a null row is empty.
 pub fn list_parts(column: &dyn Array) -> Result<(Vec<(usize, usize)>, ArrayRef)> {
     fn bounds<O: arrow_array::OffsetSizeTrait>(column: &dyn Array) -> (Vec<(usize, usize)>, ArrayRef) {

@@ -154,3 +154,6 @@ def hex_ids(high: U64, low: U64) -> ArrowTable:
     """Ids as a column `id` of 32 hexadecimal digits."""
 
 # ---- tag: keyphrase ----
+
+def keyphrase_tags(queries: pl.Series) -> ArrowTable:
+    """A column of queries as columns `tags` and `explanations` (lists, the most telling first); a null has no tags."""

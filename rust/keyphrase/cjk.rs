@@ -1,0 +1,212 @@
+//! Candidates of text written without spaces (Chinese, Japanese): the longest phrase of the tables at each place, and
+//! what lies between them as phrases that the pool must confirm.
+
+use super::candidates::{Candidates, Kind};
+use super::language::Language;
+use super::lexicon::{CueKind, Entry, Lexicon, Table, role};
+use super::tokenize::{Class, Sentence, Text};
+
+/// A piece of a run: bytes of the query, and what the tables say of it.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    start: usize,
+    end: usize,
+    verb: Option<u16>,
+    thing: Option<u16>,
+    is_stop: bool,
+}
+
+/// Reads one sentence. O(characters x longest phrase).
+pub fn read(
+    query: &str,
+    text: &Text,
+    lexicon: &'static Lexicon,
+    language: Language,
+    sentence: Sentence,
+    weight: u32,
+    out: &mut Candidates,
+) {
+    let table = lexicon.table(language);
+    let mut pieces: Vec<Piece> = Vec::new();
+    for at in sentence.from..=sentence.to {
+        let token = text.tokens.get(at).filter(|_| at < sentence.to);
+        match token {
+            Some(token) if token.class == Class::Cjk => {
+                let (start, end) = (token.start as usize, token.end as usize);
+                cut(query, start, end, table, &mut pieces);
+                cues(query, text, lexicon, table, (start, end), weight, out);
+            }
+            Some(token) if matches!(token.class, Class::Word | Class::Number) => {
+                let (start, end) = (token.start as usize, token.end as usize);
+                pieces.push(Piece { start, end, verb: None, thing: None, is_stop: true });
+            }
+            _ => {
+                requests(&pieces, lexicon, language, weight, out);
+                phrases(query, &pieces, language, weight, out);
+                pieces.clear();
+            }
+        }
+    }
+}
+
+/// Cuts `query[start..end]` at the longest phrases of the table; neighbouring characters it does not know are one piece.
+fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mut Vec<Piece>) {
+    let mut at = start;
+    let mut open: Option<usize> = None;
+    while at < end {
+        let next = query.ceil_char_boundary(at + 1).min(end);
+        let known = longest(query, at, end, table, |entry| {
+            let is_known = entry.verb.is_some() || entry.thing.is_some() || entry.roles & (role::STOP | role::GUARD) != 0;
+            is_known.then_some(entry)
+        });
+        // One character is too little to cut a word at, unless it is a function word or stands free.
+        let known = known.filter(|(entry, to)| {
+            *to > next || entry.roles & role::STOP != 0 || open.is_none() && entry.verb.is_some()
+        });
+        let kana_break = known.is_none() && is_hiragana(query, at);
+        let is_guard = known.is_some_and(|(entry, _)| entry.roles & role::GUARD != 0 && entry.verb.is_none() && entry.thing.is_none());
+        if let Some((_, to)) = known.filter(|_| is_guard) {
+            open.get_or_insert(at);
+            at = to;
+            continue;
+        }
+        if known.is_none() && !kana_break {
+            open.get_or_insert(at);
+            at = next;
+            continue;
+        }
+        if let Some(from) = open.take() {
+            pieces.push(Piece { start: from, end: at, verb: None, thing: None, is_stop: false });
+        }
+        let (verb, thing, to) = known.map_or((None, None, next), |(entry, to)| (entry.verb, entry.thing, to));
+        let is_stop = verb.is_none() && thing.is_none();
+        pieces.push(Piece { start: at, end: to, verb, thing, is_stop });
+        at = to;
+    }
+    if let Some(from) = open {
+        pieces.push(Piece { start: from, end, verb: None, thing: None, is_stop: false });
+    }
+}
+
+fn is_hiragana(query: &str, at: usize) -> bool {
+    query.get(at..).and_then(|rest| rest.chars().next()).is_some_and(|c| matches!(c as u32, 0x3041..=0x309F))
+}
+
+/// The longest phrase of the table at `at` of which `get` makes something, and where it ends.
+fn longest<T>(
+    query: &str,
+    at: usize,
+    end: usize,
+    table: &'static Table,
+    get: impl Fn(&'static Entry) -> Option<T>,
+) -> Option<(T, usize)> {
+    let rest = query.get(at..end)?;
+    let first = rest.chars().next()?;
+    let entry = table.get(rest.get(..first.len_utf8())?)?;
+    let mut bounds = [0usize; 24];
+    let mut count = 0;
+    for (start, c) in rest.char_indices().take((entry.longest as usize).min(bounds.len())) {
+        bounds[count] = start + c.len_utf8();
+        count += 1;
+    }
+    bounds[..count].iter().rev().find_map(|&to| Some((get(table.get(rest.get(..to)?)?)?, at + to)))
+}
+
+fn cues(
+    query: &str,
+    text: &Text,
+    lexicon: &'static Lexicon,
+    table: &'static Table,
+    (start, end): (usize, usize),
+    weight: u32,
+    out: &mut Candidates,
+) {
+    let mut at = start;
+    while at < end {
+        let found = longest(query, at, end, table, |entry| (!entry.cues.is_empty()).then_some(&entry.cues));
+        let Some((cues, to)) = found else {
+            at = query.ceil_char_boundary(at + 1);
+            continue;
+        };
+        let span = (at as u32, to as u32);
+        for &(id, _) in cues {
+            let Some(cue) = lexicon.cues.get(id as usize) else { continue };
+            match cue.kind {
+                CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
+                CueKind::Intention if cue.is_question => out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span),
+                CueKind::Intention => out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span),
+                CueKind::Act if end - start <= 60 && text.sentences.len() <= 2 => {
+                    out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
+                }
+                CueKind::Language => {
+                    let before = query.get(..at).unwrap_or("");
+                    let behind = query.get(to..).unwrap_or("");
+                    if before.ends_with(['成', '为', '到']) || behind.starts_with('に') {
+                        out.add(format_args!("translation to {}", cue.tag), Kind::Fact, weight * 9, span);
+                    } else if before.ends_with(['用', '以']) || behind.starts_with('で') {
+                        out.add(format_args!("{} wanted", cue.tag), Kind::Fact, weight * 7, span);
+                    }
+                }
+                _ => {}
+            }
+        }
+        at = to;
+    }
+}
+
+/// Verbs with their objects in one clause. In Chinese the object is the last thing behind the verb (its modifiers stand
+/// before it), in Japanese the nearest one before.
+fn requests(pieces: &[Piece], lexicon: &'static Lexicon, language: Language, weight: u32, out: &mut Candidates) {
+    let mut found = 0;
+    for (at, piece) in pieces.iter().enumerate() {
+        let Some(verb) = piece.verb.and_then(|verb| lexicon.verbs.get(verb as usize)).filter(|_| found < 2) else { continue };
+        let object = if language == Language::Japanese {
+            pieces[..at].iter().rev().find(|piece| piece.thing.is_some())
+        } else {
+            let behind = &pieces[at + 1..];
+            let clause = behind.iter().position(|piece| piece.verb.is_some() && piece.thing.is_none()).unwrap_or(behind.len());
+            behind[..clause].iter().rev().find(|piece| piece.thing.is_some())
+        };
+        let (start, end) = object.map_or((piece.start, piece.end), |object| (piece.start.min(object.start), piece.end.max(object.end)));
+        let span = (start as u32, end as u32);
+        let weight = if found == 0 { weight } else { weight * 8 / 10 };
+        if let Some(intention) = lexicon.intention(verb, object.and_then(|object| object.thing)) {
+            out.add(format_args!("{intention}"), Kind::Intention, weight * 8, span);
+        }
+        if let Some(thing) = object.and_then(|object| object.thing).and_then(|thing| lexicon.things.get(thing as usize)) {
+            out.add(format_args!("{} {}", verb.name, thing.name), Kind::VerbObject, weight * 8, span);
+        }
+        found += 1;
+    }
+}
+
+/// Characters in the longest run that is taken for one phrase, and in the longest part of a run.
+const LONGEST_RUN: usize = 6;
+const LONGEST_PART: usize = 4;
+
+/// What lies between known pieces: whole runs of two to six characters, and parts of them that the pool may confirm.
+fn phrases(query: &str, pieces: &[Piece], language: Language, weight: u32, out: &mut Candidates) {
+    for piece in pieces.iter().filter(|piece| !piece.is_stop && piece.verb.is_none() && piece.thing.is_none()) {
+        let Some(run) = query.get(piece.start..piece.end) else { continue };
+        let bounds: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
+        let length = bounds.len() - 1;
+        let is_katakana = run.chars().all(|c| matches!(c as u32, 0x30A0..=0x30FF));
+        if (2..=LONGEST_RUN).contains(&length) || is_katakana && length <= 12 && length >= 2 {
+            let span = (piece.start as u32, piece.end as u32);
+            out.add(format_args!("{run}"), Kind::Topic, weight * (4 + length.min(4) as u32), span);
+        }
+        if language != Language::Chinese || length <= 2 {
+            continue;
+        }
+        for from in 0..length.min(16) {
+            for to in from + 2..=length.min(from + LONGEST_PART) {
+                if to - from == length {
+                    continue;
+                }
+                let span = ((piece.start + bounds[from]) as u32, (piece.start + bounds[to]) as u32);
+                let part = run.get(bounds[from]..bounds[to]).unwrap_or("");
+                out.add(format_args!("{part}"), Kind::Gram, weight * (to - from) as u32 * 2, span);
+            }
+        }
+    }
+}
