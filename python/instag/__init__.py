@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
     from instag.itemsets import association_rules, frequent_itemsets
+    from instag.keyphrase import KeyphraseTagger
     from instag.normalization import Normalization, NormalizeSettings, normalize
     from instag.reading import Pool, read
     from instag.table import TagTable
@@ -24,6 +25,7 @@ _HOME = {
     "DataError": "errors",
     "InstagError": "errors",
     "ProviderError": "errors",
+    "KeyphraseTagger": "keyphrase",
     "Normalization": "normalization",
     "NormalizeSettings": "normalization",
     "normalize": "normalization",
@@ -42,6 +44,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "InstagError",
+    "KeyphraseTagger",
     "Normalization",
     "NormalizeSettings",
     "Pool",

@@ -49,7 +49,8 @@ class KeyphraseTagger:
         try:
             made = pl.DataFrame(_core.keyphrase_tags(queries))
         except (TypeError, ValueError) as error:
-            raise DataError(f"column `{getattr(queries, 'name', '?')}`: {error}", hint="give a column of strings") from None
+            name = getattr(queries, "name", "queries")
+            raise DataError(f"column `{name}`: {error}", hint="give a column of strings") from None
         if progress is not None:
             progress(Progress(done=len(made), total=len(made)))
         columns = {
