@@ -107,11 +107,11 @@ def test_contributing_has_a_phrase_for_every_file() -> None:
 
 @pytest.mark.parametrize("folder", ["rust", "python", "tests", "benches"])
 def test_files_stay_readable(folder: str) -> None:
-    """A file beyond 450 lines holds more than one idea; the two that grow by a kernel at a time are let off."""
+    """A file beyond 500 lines holds more than one idea; the two that grow by a kernel at a time are let off."""
     shared = {"rust/py.rs", "tests/oracle.py"}
     sources = [path for path in tracked() if path.startswith(folder + "/") and path.endswith((".rs", ".py"))]
     lines = {path: len((ROOT / path).read_text("utf-8").splitlines()) for path in sources if path not in shared}
-    assert {path: n for path, n in lines.items() if n > 450} == {}
+    assert {path: n for path, n in lines.items() if n > 500} == {}
 
 
 @pytest.mark.parametrize("module", ["instag", "instag.errors", pytest.param("instag.cli", marks=needs_cli)])
