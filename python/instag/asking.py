@@ -55,6 +55,7 @@ class Asking:
         self._in_flight = self._unread = 0
         self._examples: list[tuple[str, str]] = []
         self._ending: InstagError | None = None
+        self._stopping = False
         self._reported = 0.0
         self._arrived: list[tuple[Answer, asyncio.Future[None]]] = []
 
@@ -78,6 +79,7 @@ class Asking:
                     for task in done:
                         task.result()  # raises what ended it
             finally:
+                self._stopping = True
                 for task in (*slots, stopped):
                     task.cancel()
                 await asyncio.gather(*slots, stopped, return_exceptions=True)
@@ -114,6 +116,8 @@ class Asking:
                 self._ending = too_many_failures(failures, judged, self._max_failure_rate, self._examples)
             if self._ending is not None:
                 return  # the other slots end with the request they have out: it is being paid for
+            if self._stopping:
+                return  # before Python 3.12 `wait_for` swallows a cancellation that comes together with the reply
             self._report()
 
     def _tally(self, answer: Answer) -> None:

@@ -31,6 +31,7 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
 PUBLIC_URL = "https://api.openai.com/v1"
 
+_NO_KEY = "none"  # the client wants one
 _CONNECT_S = 10.0
 _PATIENCE_UNSEEN_S = 18.0  # an endpoint that never answered is down after this; with a connection's time-out, under 30
 _PATIENCE_SEEN_S = 120.0  # one that did may be restarting
@@ -61,7 +62,8 @@ class Endpoint:
     """The client of one endpoint and what is known of its health, for the requests of one run.
 
     The key comes from the environment (`OPENAI_API_KEY`) and goes into the requests' header, nowhere else. With a
-    `base_url` and no key none is sent. Raises `ConfigError` where the public endpoint is meant and there is no key.
+    `base_url` and no key the word `none` goes in its place, which most servers of one's own take. Raises `ConfigError`
+    where the public endpoint is meant and there is no key.
     """
 
     def __init__(
@@ -90,13 +92,11 @@ class Endpoint:
     async def __aenter__(self) -> Endpoint:
         import openai
 
-        keyless = {} if self._key else {"Authorization": openai.Omit()}
         self._client = openai.AsyncOpenAI(
-            api_key=self._key or "none",
+            api_key=self._key or _NO_KEY,
             base_url=self.url,
             max_retries=0,
             timeout=openai.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
-            default_headers=keyless,  # type: ignore[arg-type]
         )
         return self
 
