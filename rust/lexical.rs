@@ -26,9 +26,9 @@ const PREPOSITIONS: &[&str] = &["of", "for", "in", "on", "about"];
 
 /// Words that say which way round the others stand: nothing moves beside them.
 const ORDERED: &[&str] = &[
-    "after", "against", "as", "at", "before", "between", "but", "by", "except", "from", "if", "into", "no", "non", "nor",
-    "not", "onto", "or", "over", "per", "than", "through", "to", "toward", "under", "unlike", "until", "v", "versus", "via",
-    "vs", "with", "without",
+    "after", "against", "as", "at", "before", "between", "but", "by", "except", "from", "if", "into", "no", "non",
+    "nor", "not", "onto", "or", "over", "per", "than", "through", "to", "toward", "under", "unlike", "until", "v",
+    "versus", "via", "vs", "with", "without",
 ];
 
 /// Directions that a verb may still change sides around: `convert json to csv` / `json to csv conversion`.
@@ -96,7 +96,8 @@ fn may_join(a: &str, b: &Word) -> bool {
         return false;
     }
     let open = |word: &str| {
-        PARTICLES.contains(&word) || !is_closed(word) && (word.chars().nth(1).is_some() || word.bytes().all(|c| c.is_ascii_digit()))
+        PARTICLES.contains(&word)
+            || !is_closed(word) && (word.chars().nth(1).is_some() || word.bytes().all(|c| c.is_ascii_digit()))
     };
     b.tight || (open(a) || a.is_empty()) && (open(&b.text) || ends_in_digit && !is_closed(&b.text))
 }
@@ -137,7 +138,9 @@ impl Lexicon {
             at += span.unwrap_or(1);
             let number = whole.bytes().all(|c| c.is_ascii_digit() || c == b'.');
             match joined.last_mut() {
-                Some(last) if number && !is_closed(last) && !last.ends_with(|c: char| c.is_numeric()) => last.push_str(&whole),
+                Some(last) if number && !is_closed(last) && !last.ends_with(|c: char| c.is_numeric()) => {
+                    last.push_str(&whole)
+                }
                 _ => joined.push(whole),
             }
         }
@@ -264,7 +267,8 @@ mod tests {
     #[test]
     fn the_same_words_meet() {
         for tags in [
-            &["code optimization", "Optimize code", "optimization of code", "optimizing the code", "code-optimisation"][..],
+            &["code optimization", "Optimize code", "optimization of code", "optimizing the code", "code-optimisation"]
+                [..],
             &["front-end", "frontend", "Front End", "front_ends"],
             &["colour theory", "color theory", "theory of colour"],
             &["python 3", "python3", "Python-3"],
@@ -284,12 +288,32 @@ mod tests {
     #[test]
     fn other_meanings_stay_apart() {
         for tags in [
-            ["json to csv", "csv to json"], ["python 2", "python 3"], ["java", "javascript"], ["universe", "university"],
-            ["project", "projection"], ["history", "histology"], ["security", "national security"], ["linear", "non-linear"],
-            ["supervised", "unsupervised"], ["file system", "system file"], ["c", "c++"], ["c#", "c++"], ["window", "windows"],
-            ["version 1.2", "version 12"], ["python 3.1", "python 3.11"], ["dogs vs cats", "cats vs dogs"], ["net", ".net"],
-            ["writing for children", "writing about children"], ["lossy", "lossless"], ["1 2", "12"], ["+", "-"],
-            ["tag 1 2", "tag 12"], ["with sugar", "without sugar"], ["a", "the"], ["🎉", "🎈"], ["vitamin a", "vitamin"],
+            ["json to csv", "csv to json"],
+            ["python 2", "python 3"],
+            ["java", "javascript"],
+            ["universe", "university"],
+            ["project", "projection"],
+            ["history", "histology"],
+            ["security", "national security"],
+            ["linear", "non-linear"],
+            ["supervised", "unsupervised"],
+            ["file system", "system file"],
+            ["c", "c++"],
+            ["c#", "c++"],
+            ["window", "windows"],
+            ["version 1.2", "version 12"],
+            ["python 3.1", "python 3.11"],
+            ["dogs vs cats", "cats vs dogs"],
+            ["net", ".net"],
+            ["writing for children", "writing about children"],
+            ["lossy", "lossless"],
+            ["1 2", "12"],
+            ["+", "-"],
+            ["tag 1 2", "tag 12"],
+            ["with sugar", "without sugar"],
+            ["a", "the"],
+            ["🎉", "🎈"],
+            ["vitamin a", "vitamin"],
         ] {
             assert!(!same(&tags), "{tags:?} -> {:?}", keys(&tags));
         }

@@ -25,6 +25,7 @@ use crate::csr::Csr;
 use crate::error::Error;
 use crate::records;
 use crate::rule_form::{self, Stemmer};
+use crate::strings::collect_strs;
 
 const STREAM: &CStr = c"arrow_array_stream";
 
@@ -417,6 +418,31 @@ mod core {
     fn hex_ids(py: Python<'_>, high: Array1Of<'_, u64>, low: Array1Of<'_, u64>) -> PyResult<ArrowTable> {
         let (high, low) = (high.as_slice()?, low.as_slice()?);
         ArrowTable::strings("id", &py.detach(|| records::hex_ids(high, low)))
+    }
+
+    #[pyfunction]
+    #[allow(clippy::too_many_arguments, reason = "ranges are three, the settings are four")]
+    #[pyo3(signature = (block, starts, ends, form, plain=false, schema=None, notes=None))]
+    fn export_records(
+        py: Python<'_>,
+        block: &[u8],
+        starts: Array1Of<'_, i64>,
+        ends: Array1Of<'_, i64>,
+        form: &str,
+        plain: bool,
+        schema: Option<&str>,
+        notes: Option<Column>,
+    ) -> PyResult<ArrowTable> {
+        let (starts, ends) = (starts.as_slice()?, ends.as_slice()?);
+        let settings =
+            records::export::Settings { form: form.parse()?, plain, schema: schema.map(str::parse).transpose()? };
+        let lines = py.detach(|| {
+            let chunks = notes.map(|notes| notes.0.iter().map(|chunk| collect_strs(chunk.as_ref())).collect());
+            let notes: Option<Vec<Vec<_>>> = chunks.transpose()?;
+            let notes = notes.map(|chunks| chunks.concat());
+            records::export::export(block, starts, ends, notes.as_deref(), settings)
+        })?;
+        ArrowTable::strings("line", &lines)
     }
 
     #[pyfunction]

@@ -147,6 +147,22 @@ def read_block(
     equal whatever their number and however the file is cut into blocks.
     """
 
+def export_records(
+    block: bytes,
+    starts: I64,
+    ends: I64,
+    form: str,
+    plain: bool = False,
+    schema: str | None = None,
+    notes: pl.Series | None = None,
+) -> ArrowTable:
+    """One `line` a record at `starts..ends` of the block, in that order.
+
+    `form`: `verbatim` (its bytes), `compact` (one line of JSON, key order and number text kept) or `messages` (one
+    uniform shape, read with `schema`). `plain`: the block is plain text, and a record `{"text": ...}`. `notes`: JSON
+    that becomes the member `instag` of each (compact only).
+    """
+
 def unique_rows(high: U64, low: U64) -> tuple[I64, I64]:
     """For each id the row of its sample; for each sample, in order of appearance, the first position of its id."""
 

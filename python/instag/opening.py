@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -105,7 +105,7 @@ def file_kind(path: str, schema: str | None) -> tuple[str, str | None]:
     raise DataError("is not JSON, and plain text is read from `.txt` only (or with `--schema text`)")
 
 
-def blocks(raw: Raw, compression: str | None, size: int = BLOCK) -> Iterator[tuple[bytes, bool]]:
+def blocks(raw: Raw, compression: str | None, size: int = BLOCK) -> Generator[tuple[bytes, bool]]:
     """(block, whether it is the last) of the decompressed file; the next is read while the caller works on one.
 
     Raises `DataError` where the compressed data is damaged or ends early.

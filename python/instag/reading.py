@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -137,7 +138,8 @@ def _read_file(file: FileTables, settings: _Settings, done: list[FileTables]) ->
             elif kind == "csv":
                 _read_rows(file, csv_lines(path, compression), settings, done)
             else:
-                _read_text(file, blocks(raw, compression), kind, settings, done)
+                with contextlib.closing(blocks(raw, compression)) as parts:
+                    _read_text(file, parts, kind, settings, done)
             file.digest, file.bytes = raw.digest(), raw.bytes
         if kind == "json" and file.rows == 1 and not file.records:
             _read_wrapped(file, compression, settings, done)
@@ -159,7 +161,10 @@ def _read_text(
             raise DataError(f"holds a record of more than {_LONGEST_RECORD >> 30} GiB, from byte {place[0]:,} on")
         if len(rest) < wanted and not last:
             continue
-        layout = layout or _core.detect_layout(rest) or "lines"
+        if not layout:
+            layout = _core.detect_layout(rest) or "lines"
+            if layout == "lines":
+                file.format = file.format.replace("json", "jsonl")
         tables, used, place, layout = _core.read_block(
             rest, layout, place, last, settings.schema, settings.source_column
         )

@@ -2,16 +2,19 @@
 //!
 //! Python reads and decompresses blocks; here a block is cut at record boundaries ([`layout`]), its records are parsed
 //! onto a tape ([`tape`]), told apart by schema ([`schema`]), read into turns ([`turns`]) and hashed ([`identity`]), and
-//! come out as columns ([`columns`]). What is left of a block is used again before the next one, so memory is a few
+//! come out as columns ([`columns`]); [`export`] writes them
+//! again. What is left of a block is used again before the next one, so memory is a few
 //! blocks whatever the file's size. Pieces of a block go to all threads and are joined in order: the result does not
 //! depend on blocks or threads. A broken record is a row in `rejected`; nothing here panics on any bytes.
 
 pub mod columns;
+pub mod export;
 pub mod identity;
 pub mod layout;
 pub mod schema;
 pub mod tagged;
 pub mod tape;
+pub mod transcript;
 pub mod turns;
 
 use memchr::{memchr, memchr_iter};

@@ -429,30 +429,27 @@ fn hex(digits: &str) -> u32 {
 }
 
 /// Appends `value` without white space between its parts: key order, number text and string escapes stay as written.
-pub fn minify(value: Value<'_>, into: &mut Vec<u8>) {
-    let (start, end) = value.span();
+pub fn minify(value: Value<'_>, into: &mut String) {
     if value.is_text() {
-        into.push(b'"');
-        into.extend_from_slice(value.raw().as_bytes());
-        into.push(b'"');
+        into.push('"');
+        into.push_str(value.raw());
+        into.push('"');
         return;
     }
-    let bytes = value.text.as_bytes().get(start..end).unwrap_or(&[]);
-    let mut at = 0;
+    let (text, bytes) = (value.raw(), value.raw().as_bytes());
+    let (mut from, mut at) = (0, 0);
     while let Some(&byte) = bytes.get(at) {
         match byte {
-            b' ' | b'\t' | b'\n' | b'\r' => at += 1,
-            b'"' => {
-                let end = string_end(bytes, at).unwrap_or(bytes.len());
-                into.extend_from_slice(&bytes[at..end]);
-                at = end;
-            }
-            _ => {
-                into.push(byte);
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                into.push_str(text.get(from..at).unwrap_or(""));
                 at += 1;
+                from = at;
             }
+            b'"' => at = string_end(bytes, at).unwrap_or(bytes.len()),
+            _ => at += 1,
         }
     }
+    into.push_str(text.get(from..).unwrap_or(""));
 }
 
 /// The position after the string whose opening quote is at `quote`; none where it does not close.

@@ -3,6 +3,7 @@
 use super::identity::{Canon, Role, push_value};
 use super::schema::{Members, Schema};
 use super::tape::{Kind, Value};
+use super::transcript::Transcript;
 
 /// Why a record was rejected; one phrase.
 type Outcome = Result<(), String>;
@@ -18,6 +19,7 @@ pub struct Reader {
     text: String,
     extras: Vec<u8>,
     scratch: String,
+    transcript: Option<Transcript>,
 }
 
 /// What a record gave, beside its queries.
@@ -52,6 +54,15 @@ impl Reader {
                 Err(other.err().unwrap_or_else(|| "no user text".into()))
             }
         }
+    }
+
+    /// The record as one line of JSON, `{"messages": [...]}`, with `tools` and media where it has any.
+    pub fn messages(&mut self, record: Value<'_>, forced: Option<Schema>) -> Result<String, String> {
+        (self.queries, self.ends) = (String::new(), Vec::new());
+        self.transcript = Some(Transcript::default());
+        let read = self.read(record, forced);
+        let transcript = self.transcript.take().unwrap_or_default();
+        read.map(|_| transcript.finish(record))
     }
 
     /// A line of plain text as a sample of one query.
@@ -157,7 +168,7 @@ impl Reader {
                 "tool_calls" | "function_call" | "images" | "audio" | "videos" | "reasoning_content"
                     if !is_empty(value) =>
                 {
-                    self.push_extra(value)?;
+                    self.push_extra(key.raw(), value)?;
                 }
                 _ => {}
             }
@@ -204,7 +215,7 @@ impl Reader {
         }
         match (kind, text) {
             (None | Some("text" | "input_text" | "output_text"), Some(text)) => self.push_beside(text, "text"),
-            _ => self.push_extra(part),
+            _ => self.push_extra("part", part),
         }
     }
 
@@ -307,11 +318,15 @@ impl Reader {
     fn reply(&mut self, reply: Value<'_>) -> Outcome {
         match reply.kind() {
             Kind::Null => Ok(()),
+            // Several answers to one question are alternatives: a transcript holds the first.
+            Kind::List if self.transcript.is_some() && reply.items().all(Value::is_text) => {
+                reply.items().next().map_or(Ok(()), |reply| self.reply(reply))
+            }
             Kind::List => reply.items().try_for_each(|reply| self.reply(reply)),
             Kind::Object if reply.members().any(|(key, _)| matches!(key.raw(), "role" | "from")) => self.turn(reply),
             Kind::Object => {
                 self.extras.clear();
-                self.push_extra(reply)?;
+                self.push_extra("part", reply)?;
                 self.close(Role::Assistant, "");
                 Ok(())
             }
@@ -354,7 +369,11 @@ impl Reader {
         Ok(())
     }
 
-    fn push_extra(&mut self, value: Value<'_>) -> Outcome {
+    /// A tool call, or a part of a turn that is no text.
+    fn push_extra(&mut self, name: &str, value: Value<'_>) -> Outcome {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.extra(name, value);
+        }
         self.extras.push(b'x');
         if push_value(value, &mut self.extras, &mut self.scratch) { Ok(()) } else { Err(LONE.into()) }
     }
@@ -362,6 +381,9 @@ impl Reader {
     /// Ends the message whose text and extras were pushed; a user's text that is not blank is a query.
     fn close(&mut self, role: Role, name: &str) {
         self.canon.message(role, name, &self.text, &self.extras);
+        if let Some(transcript) = &mut self.transcript {
+            transcript.message(role, name, &self.text);
+        }
         if role == Role::User && !self.text.trim().is_empty() {
             self.queries.push_str(&self.text);
             self.ends.push(self.queries.len() as i64);

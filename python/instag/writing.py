@@ -1,0 +1,210 @@
+"""Records written again: the picks of a selection, or every record with its tags; sources are checked by digest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instag import _core
+from instag.errors import ArtifactError, ConfigError, DataError
+from instag.opening import Raw, blocks, new_digest
+from instag.tabular import csv_lines, hf_path, parquet_lines
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+FORMATS = ("original", "messages")
+
+_Piece = tuple[bytes, "NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
+
+
+def write_selected(
+    out: Path,
+    files: pl.DataFrame,
+    records: pl.DataFrame,
+    rows: NDArray[np.int64],
+    *,
+    format: str = "original",  # noqa: A002
+    schema: str | None = None,
+) -> None:
+    """Writes one line a pick, in pick order, from the first record of each sample.
+
+    `files` and `records` are a pool's; `rows` are positions in its samples; `schema` is what they were read with.
+    `original` is byte for byte the source's line where the source is JSONL, else one compact JSON line (key order and
+    number text kept, bytes as base64, a line of plain text as `{"text": ...}`); `messages` is
+    `{"messages": [{"role", "content"}, ...]}`, with `tools` where there are any, for every schema. Every source is read
+    once, as far as needed, and digested: `ArtifactError` where one changed since it was read, is gone, or `out` cannot
+    be written; `out` appears only when it is whole. Memory is the text of the picks.
+    """
+    import polars as pl
+
+    if format not in FORMATS:
+        raise ConfigError(f"`format` is `{format}`, which is none", hint="use `original` or `messages`")
+    first = records.unique("row", keep="first", maintain_order=True)
+    picks = pl.DataFrame({"row": rows, "rank": np.arange(len(rows), dtype=np.int64)})
+    picks = picks.join(first, on="row", how="left")
+    if picks["file"].null_count():
+        raise ArtifactError(f"{picks['file'].null_count()} picks have no record in `tag/records`")
+    lines: list[tuple[pl.Series, pl.DataFrame]] = []
+    for (number,), part in picks.sort("file", "record").group_by("file", maintain_order=True):
+        file = files.row(int(str(number)), named=True)
+        ranks = part["rank"].to_numpy()
+        verbatim = format == "original" and file["format"].split(".")[0] in ("jsonl", "text")
+        form = "verbatim" if verbatim else "compact" if format == "original" else "messages"
+        for block, starts, ends, at in _pieces(file, part):
+            made = _lines(file, block, starts, ends, form, schema)
+            lines.append((pl.Series("rank", ranks[at]), made))
+    frames = [frame.with_columns(rank) for rank, frame in lines]
+    with _whole(out) as file_out:
+        if frames:
+            for line in pl.concat(frames).sort("rank")["line"]:
+                file_out.write(line.encode() + b"\n")
+
+
+def write_annotated(out: Path, files: pl.DataFrame, records: pl.DataFrame, notes: pl.DataFrame) -> None:
+    """Writes every record, in file order, with what is known about its sample as the member `instag`.
+
+    `notes` has a column `row` and any others, one row a sample; a record's line is its own members, compact, then
+    `"instag": {...}` with the other columns (in place of an older one; a record that is no object goes under
+    `record`). Duplicates are written as often as they were read. Errors as `write_selected`; memory is a few blocks.
+    """
+    import polars as pl
+
+    columns = [name for name in notes.columns if name != "row"]
+    texts = notes.select("row", note=pl.struct(columns).struct.json_encode())
+    noted = records.join(texts, on="row", how="left", maintain_order="left")
+    with _whole(out) as file_out:
+        for (number,), part in noted.sort("file", "record").group_by("file", maintain_order=True):
+            file = files.row(int(str(number)), named=True)
+            for block, starts, ends, at in _pieces(file, part):
+                made = _lines(file, block, starts, ends, "compact", None, part["note"].gather(at))
+                file_out.write("".join(f"{line}\n" for line in made["line"]).encode())
+
+
+def _lines(
+    file: dict[str, str],
+    block: bytes,
+    starts: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    form: str,
+    schema: str | None,
+    notes: pl.Series | None = None,
+) -> pl.DataFrame:
+    import polars as pl
+
+    plain = file["format"].split(".")[0] == "text"
+    try:
+        return pl.DataFrame(_core.export_records(block, starts, ends, form, plain, schema, notes))
+    except ValueError:
+        raise _changed(file["path"]) from None
+
+
+def _pieces(file: dict[str, str], part: pl.DataFrame) -> Iterator[_Piece]:
+    """(bytes, starts and ends in them, positions in `part`) of a file's wanted records, in the order of the file.
+
+    `part` is ordered by record. Raises `ArtifactError` where the file is gone or, at the end, its digest is another.
+    """
+    path, (kind, _, compression) = file["path"], file["format"].partition(".")
+    try:
+        if path.startswith("hf://"):
+            yield from _row_pieces(file, parquet_lines(hf_path(path)), part, check=True)
+            return
+        with Raw(path) as raw:
+            if kind == "parquet":
+                yield from _row_pieces(file, parquet_lines(path), part)
+            elif kind == "csv":
+                yield from _row_pieces(file, csv_lines(path, compression or None), part)
+            else:
+                yield from _range_pieces(path, raw, compression or None, part)
+            if raw.digest() != file["digest"]:
+                raise _changed(path)
+    except DataError as error:
+        raise ArtifactError(f"`{path}` {error.message}", hint="put the file back, or read it again") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ArtifactError(f"`{path}` cannot be read: {reason}", hint="put the file back, or read it again") from None
+
+
+def _range_pieces(path: str, raw: Raw, compression: str | None, part: pl.DataFrame) -> Iterator[_Piece]:
+    starts, ends = part["start"].to_numpy(), part["end"].to_numpy()
+    held, before, done = b"", 0, 0
+    with contextlib.closing(blocks(raw, compression)) as parts:
+        for block, last in parts:
+            held = held + block if held else block
+            # The records of one file follow each other, so their ends rise as their starts do.
+            until = int(np.searchsorted(ends, before + len(held), side="right"))
+            if until > done:
+                yield held, starts[done:until] - before, ends[done:until] - before, np.arange(done, until)
+                done = until
+            if done == len(starts):
+                return
+            if last:
+                raise _changed(path)
+            keep = min(int(starts[done]) - before, len(held))
+            held, before = held[keep:], before + keep
+
+
+def _row_pieces(
+    file: dict[str, str], parts: Iterator[bytes], part: pl.DataFrame, *, check: bool = False
+) -> Iterator[_Piece]:
+    numbers = part["record"].to_numpy()
+    before, done, digest = 0, 0, new_digest()
+    for block in parts:
+        digest.update(block)
+        breaks = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+        until = int(np.searchsorted(numbers, before + len(breaks)))
+        if until > done:
+            local = numbers[done:until] - before
+            starts = np.concatenate([[0], breaks[:-1] + 1])[local].astype(np.int64)
+            yield block, starts, breaks[local].astype(np.int64), np.arange(done, until)
+            done = until
+        before += len(breaks)
+        if done == len(numbers) and not check:
+            return
+    if done < len(numbers):
+        raise _changed(file["path"])
+    if check and digest.hexdigest() != file["digest"]:
+        raise _changed(file["path"])
+
+
+def _changed(path: str) -> ArtifactError:
+    return ArtifactError(f"`{path}` changed since it was read", hint="put the old file back, or tag it again")
+
+
+class _whole:  # noqa: N801
+    """A file that appears under its name when it is whole, and not at all otherwise."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self._part = out, out.with_name(f".{out.name}.part")
+
+    def __enter__(self) -> _whole:
+        try:
+            self._file = open(self._part, "wb")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return self
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._file.close()
+            if kind is None:
+                os.replace(self._part, self._out)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> ArtifactError:
+        return ArtifactError(f"`{self._out}` could not be written: {error.strerror or error}")
