@@ -31,9 +31,12 @@ def data() -> Path:
 class Served:
     """A running `tests/server.py`: its address, its counts, its settings."""
 
-    def __init__(self, port: int) -> None:
-        self.base_url = f"http://127.0.0.1:{port}/v1"
-        self._root = f"http://127.0.0.1:{port}"
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self.port = int(process.stdout.readline())
+        self._root = f"http://127.0.0.1:{self.port}"
+        self.base_url = f"{self._root}/v1"
 
     def stats(self) -> dict[str, Any]:
         with urllib.request.urlopen(f"{self._root}/stats") as reply:
@@ -45,24 +48,27 @@ class Served:
             urllib.request.Request(f"{self._root}/control", data=json.dumps(settings).encode())
         ).close()
 
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
     """Starts `tests/server.py` as a process with the given settings; it is stopped after the test."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-for-tests")
-    started = []
+    started: list[Served] = []
 
     def start(**settings: Any) -> Served:
         command = [sys.executable, str(Path(__file__).with_name("server.py"))]
         for name, value in settings.items():
             text = json.dumps(value) if isinstance(value, dict) else str(value)
             command += [f"--{name.replace('_', '-')}", text]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        assert process.stdout is not None
-        return Served(int(process.stdout.readline()))
+        started.append(Served(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
+        return started[-1]
 
     yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    for served in started:
+        served.stop()

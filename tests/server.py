@@ -31,8 +31,9 @@ PAGE = "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
 class Settings:
     """What can be set; shares are of requests, by hash, each kind its own slice."""
 
-    # Met by the first `times` attempts of a request: 429 (Retry-After), 429-bare, 500, 503-html, timeout, trickle,
-    # reset, cut (the body ends early), broken (no JSON), html (status 200), no-choices, gzip and text-type (harmless)
+    # Met by the first `times` attempts of a request: 429 (Retry-After), 429-bare, quota, 500, 503-html, timeout,
+    # trickle, reset, cut (the body ends early), broken (no JSON), html (status 200), no-choices;
+    # harmless: gzip, text-type
     faults: dict[str, float] = field(default_factory=dict)
     times: int = 1
     # What the model says, for ever: refusal, refused-text, prose, truncated, content_filter, empty, fenced, prefixed,
@@ -126,6 +127,8 @@ class Server:
             )
         if fault == "429-bare":
             return send(writer, 429, error("slow down", "rate_limit_exceeded"))
+        if fault == "quota":
+            return send(writer, 429, error("You exceeded your current quota", "insufficient_quota"))
         if fault == "500":
             return send(writer, 500, error("the server had an error", None))
         if fault == "503-html":

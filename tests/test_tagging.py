@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import server
 from conftest import Served
 from instag import Tagging, answers
 from instag.chat import ChatTagger
+from instag.endpoint import retry_after_s
 from instag.prompt import load_prompt, messages
 from instag.tagger import Progress, tagged_schema
 
@@ -92,6 +95,38 @@ def test_retry_after_is_waited_for(serve: Serve, tmp_path: Path) -> None:
     tag(served, queries(8), tmp_path)
     assert time.monotonic() - started >= 1.2
     assert set(served.stats()["requests"].values()) == {2}
+
+
+def test_retry_after_may_be_a_date_and_counts_from_the_reply_s_own_clock() -> None:
+    reply = {"date": "Wed, 01 Jan 2020 00:00:00 GMT", "retry-after": "Wed, 01 Jan 2020 00:00:07 GMT"}
+    assert retry_after_s(reply) == 7
+    assert retry_after_s({"retry-after": "Wed, 01 Jan 2020 00:00:00 GMT"}) == 0
+    for nonsense in ("soon", "", "nan", "9" * 400):
+        assert retry_after_s({"retry-after": nonsense}) in (None, float("inf"))
+
+
+def test_an_endpoint_that_comes_back_is_gone_on_with(serve: Serve, tmp_path: Path) -> None:
+    first = serve(latency=0.02)
+    made: list[Tagging] = []
+    run = threading.Thread(target=lambda: made.append(tag(first, queries(150), tmp_path, concurrency=4)))
+    run.start()
+    while sum(first.stats()["requests"].values()) < 20:
+        time.sleep(0.01)
+    first.stop()
+    time.sleep(0.3)
+    serve(port=first.port)
+    run.join(60)
+    assert made[0].queries["tags"].to_list() == expected(queries(150))
+    assert made[0].counts["failed"] == 0
+
+
+def test_files_are_read_first(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    turns = [{"role": role, "content": text} for role, text in (("user", "a"), ("assistant", "b"), ("user", "c"))]
+    path.write_text(json.dumps({"messages": turns}) + "\n")
+    made = tag(serve(), path, tmp_path)
+    assert made.queries["tags"].to_list() == expected(["a", "c"])
+    assert made.rows.select("source", "turns", "failed_turns").rows() == [("chats", 2, 0)]
 
 
 def test_requests_at_once_never_exceed_the_setting(serve: Serve, tmp_path: Path) -> None:
@@ -175,6 +210,7 @@ def test_too_many_failures_stop_the_run_and_keep_the_answers(serve: Serve, tmp_p
         ({"status": 403}, "refuses the key"),
         ({"faults": {"html": 1.0}}, "answers an HTML page"),
         ({"faults": {"429": 1.0}, "retry_after": "86400"}, "asks to wait 86400 s"),
+        ({"faults": {"quota": 1.0}}, "exceeded your current quota"),
     ],
 )
 def test_an_endpoint_of_no_use_stops_at_once(serve: Serve, tmp_path: Path, settings: Any, message: str) -> None:

@@ -48,10 +48,11 @@ _SECRET = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.\-]+|(?<=://)[^/@\s]+@|(?i:beare
 class Failed(Exception):  # noqa: N818 - a row of the result, not an error of the run
     """One request got no answer; `reason` is one of `replies.REASONS`."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.wait_s = wait_s  # what the endpoint asks to wait before the next attempt
 
 
 class NoReply(Exception):  # noqa: N818 - a reply to try again, not an error of the run
@@ -147,13 +148,14 @@ class Endpoint:
                 if attempt >= self._max_attempts or (failed.reason == "timeout" and attempt >= self._max_attempts / 2):
                     raise failed
                 self._in_trouble(failed.message)
+                await asyncio.sleep(failed.wait_s)
                 await self._back_off(attempt)
 
     def _status(self, error: APIStatusError) -> Failed:
         """A failure to try again; raises the ones that are final, for this request or for all."""
         said = f"{error.status_code}: {self._said(error)}"
         status, text = error.status_code, f"{error.code} {error.message}"
-        if status == 401 or (status in (402, 403) and not self.answered):
+        if status in (401, 402) or (status == 403 and not self.answered):
             told = "asks for a key" if self._key is None else "refuses the key, or the account behind it"
             raise ProviderError(
                 f"{self.name} {told} ({said})", hint=f"check `{KEY_VARIABLE}`, or use `--tagger keyphrase`"
@@ -164,7 +166,8 @@ class Endpoint:
                 hint="check `--model`; a base URL mostly ends in `/v1`",
             ) from None
         if status >= 500 or status in (408, 409, 425):
-            return Failed("provider", said)
+            wait_s = retry_after_s(error.response.headers) or 0.0
+            return Failed("provider", said, wait_s=min(wait_s, _LONGEST_WAIT_S))
         if _FILTERED.search(text):
             raise Failed("content_filter", said) from None
         raise Failed("too_long" if status == 413 or _TOO_LONG.search(text) else "provider", said) from None
