@@ -4,7 +4,8 @@
 //! 1. NFKC, lower case; whatever is no letter, mark, digit or the `+`, `#` or `.` of a name (c++, c#, .net) parts words.
 //! 2. *Compounds*: neighboring words that some tag of the same vocabulary writes as one become it (`front-end`,
 //!    `front end` / `frontend`); a number joins the word before it (`python 3` / `python3`), two numbers never join.
-//! 3. Articles go; each word takes its American, singular form; nouns of action meet at their verb (`english.rs`).
+//! 3. Articles go; each word takes the form that its plural and its British spelling share, and nouns of
+//!    action take their verb (`english.rs`).
 //! 4. *Word order* moves only where the tag itself shows that it may: `A of B` (for, in, on, about) is `B A`; a verb in
 //!    front is its noun behind (`optimize code` / `code optimization`); the two sides of `and` are sorted; three words
 //!    and more are rotated (`python web scraping` / `web scraping python`). Two bare words keep their order (`file
@@ -15,11 +16,12 @@
 //! Sorting the words of a tag was tried and merges `system file` with `file system`; stems were tried and merge
 //! `universe` with `university`. Cost: linear in the text, two maps of words; no pair of tags is ever compared.
 
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::english::{Action, action, american, singular};
+use crate::english::{Action, action, form};
 
 /// `A of B` is `B A`.
 const PREPOSITIONS: &[&str] = &["of", "for", "in", "on", "about"];
@@ -33,6 +35,9 @@ const ORDERED: &[&str] = &[
 
 /// Directions that a verb may still change sides around: `convert json to csv` / `json to csv conversion`.
 const DIRECTIONS: &[&str] = &["from", "into", "to"];
+
+/// In a tag of more words than this nothing moves: it is a sentence.
+const MOST_WORDS: usize = 12;
 
 /// Short words that do make compounds when a space parts them: `log in`, `drop down`, `no sql`.
 const PARTICLES: &[&str] = &["in", "on", "no", "over", "under", "non"];
@@ -92,6 +97,9 @@ fn is_closed(word: &str) -> bool {
 /// Whether two neighbors may be one word: never digit to digit, and across a space no single letter, no function word.
 fn may_join(a: &str, b: &Word) -> bool {
     let ends_in_digit = a.ends_with(|c: char| c.is_numeric());
+    if ["s", "es"].contains(&b.text.as_str()) {
+        return false; // lodash-es is no plural
+    }
     if ends_in_digit && b.text.starts_with(|c: char| c.is_numeric()) {
         return false;
     }
@@ -102,44 +110,50 @@ fn may_join(a: &str, b: &Word) -> bool {
     b.tight || (open(a) || a.is_empty()) && (open(&b.text) || ends_in_digit && !is_closed(&b.text))
 }
 
+/// The form of a word, and the action that it names.
+type Known = (String, Option<(String, Action, bool)>);
+
+fn know(word: &str) -> Known {
+    (form(word), action(word))
+}
+
 /// What the vocabulary as a whole knows about words.
-#[derive(Default)]
 struct Lexicon {
-    /// The form of every word met.
-    forms: FxHashMap<String, String>,
+    /// The form of every word, and the action that it names.
+    known: FxHashMap<String, Known>,
     /// Forms that stand as one word in some tag.
     solid: FxHashSet<String>,
 }
 
 impl Lexicon {
-    fn form(&mut self, word: &str) -> String {
-        if let Some(form) = self.forms.get(word) {
-            return form.clone();
-        }
-        let form = singular(&american(word));
-        self.forms.insert(word.to_owned(), form.clone());
-        form
+    fn new(tags: &[Vec<Word>]) -> Self {
+        let distinct: FxHashSet<&str> = tags.iter().flatten().map(|word| word.text.as_str()).collect();
+        let distinct: Vec<&str> = distinct.into_iter().collect();
+        let known: FxHashMap<_, _> = distinct.par_iter().map(|&word| (word.to_owned(), know(word))).collect();
+        let solid = known.values().map(|(form, _)| form.clone()).collect();
+        Self { known, solid }
     }
 
     /// Neighbors that are one word elsewhere become it (three before two), and numbers join the word before them.
-    fn compounds(&mut self, words: &[Word]) -> Vec<String> {
+    fn compounds(&self, words: &[Word]) -> Vec<String> {
         let mut joined: Vec<String> = Vec::with_capacity(words.len());
         let mut at = 0;
         while at < words.len() {
-            let span = (2..=3.min(words.len() - at)).rev().find(|&span| {
-                let parts = &words[at..at + span];
-                parts.windows(2).all(|w| may_join(&w[0].text, &w[1])) && {
-                    let whole: String = parts.iter().map(|word| word.text.as_str()).collect();
-                    let form = singular(&american(&whole));
-                    whole.chars().nth(2).is_some() && self.solid.contains(&form)
+            let whole =
+                |span: usize| -> String { words[at..at + span].iter().map(|word| word.text.as_str()).collect() };
+            let compound = (2..=3.min(words.len() - at)).rev().find_map(|span| {
+                if !words[at..at + span].windows(2).all(|w| may_join(&w[0].text, &w[1])) {
+                    return None;
                 }
+                let whole = whole(span);
+                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&whole))).then_some((span, whole))
             });
-            let whole: String = words[at..at + span.unwrap_or(1)].iter().map(|word| word.text.as_str()).collect();
-            at += span.unwrap_or(1);
+            let (span, whole) = compound.unwrap_or_else(|| (1, whole(1)));
+            at += span;
             let number = whole.bytes().all(|c| c.is_ascii_digit() || c == b'.');
             match joined.last_mut() {
                 Some(last) if number && !is_closed(last) && !last.ends_with(|c: char| c.is_numeric()) => {
-                    last.push_str(&whole)
+                    last.push_str(&whole);
                 }
                 _ => joined.push(whole),
             }
@@ -147,9 +161,36 @@ impl Lexicon {
         joined
     }
 
+    /// The form of each word, a word of action as its verb, marked; a verb in front apart, if it may move.
+    fn forms(&self, words: &[String], movable: bool, articles: bool) -> (Vec<String>, Option<String>) {
+        let many = words.len() > 1;
+        let (mut forms, mut in_front) = (Vec::with_capacity(words.len()), None);
+        for (at, word) in words.iter().enumerate() {
+            let made; // a compound may be new
+            let (form, action) = if let Some(known) = self.known.get(word) {
+                known
+            } else {
+                made = know(word);
+                &made
+            };
+            let Some((verb, kind, has_noun)) = action else {
+                forms.push(form.clone());
+                continue;
+            };
+            // `creating content` has a noun that it did not use, so it is a verb; `writing prompts` may be prompts
+            let is_verb = *kind == Action::Verb || *kind == Action::Ing && (*has_noun || articles);
+            match (at == 0 && many && movable && is_verb, kind) {
+                (true, _) => in_front = Some(format!("{verb}~")),
+                (false, Action::Verb) if many => forms.push(form.clone()),
+                (false, _) => forms.push(format!("{verb}~")),
+            }
+        }
+        (forms, in_front)
+    }
+
     /// The key of a tag, and the prepositions in it but `of`.
-    fn key(&mut self, tag: &str) -> (String, Vec<&'static str>) {
-        let mut words = self.compounds(&self::words(tag));
+    fn key(&self, tag: &str, words: &[Word]) -> (String, Vec<&'static str>) {
+        let mut words = self.compounds(words);
         if words.is_empty() {
             return (tag.to_owned(), Vec::new()); // symbols alone stand for themselves
         }
@@ -160,48 +201,27 @@ impl Lexicon {
             words.extend(last); // vitamin a
         }
         let articles = words.len() < all;
-        let ordered = words.iter().any(|word| ORDERED.contains(&word.as_str()));
+        let stays = words.len() > MOST_WORDS || words.iter().any(|word| ORDERED.contains(&word.as_str()));
         let movable = words.iter().all(|word| !ORDERED.contains(&word.as_str()) || DIRECTIONS.contains(&word.as_str()));
-        let mut forms: Vec<String> = words.iter().map(|word| self.form(word)).collect();
-        let verb = action_in_front(&mut forms, articles).filter(|_| movable);
-        if verb.is_some() {
-            forms.remove(0);
-        }
+        let (mut forms, verb) = self.forms(&words, movable, articles);
         let mut prepositions = Vec::new();
-        if !ordered {
+        if !stays {
             forms = reverse(forms, &mut prepositions);
             sort_sides_of_and(&mut forms);
         }
         forms.extend(verb);
-        if !ordered && forms.len() > 2 {
-            let rotations = (0..forms.len()).map(|by| [&forms[by..], &forms[..by]].concat());
-            forms = rotations.min().unwrap_or_default();
+        if !stays && forms.len() > 2 {
+            let rotated = |by: usize| forms[by..].iter().chain(&forms[..by]);
+            let turn = (0..forms.len()).min_by(|&a, &b| rotated(a).cmp(rotated(b))).unwrap_or(0);
+            forms.rotate_left(turn);
         }
         (forms.join(" "), prepositions)
     }
 }
 
-/// Names each word of action by its verb, marked; gives the first if it is a verb with an object behind it.
-fn action_in_front(forms: &mut [String], articles: bool) -> Option<String> {
-    let mut first = None;
-    let many = forms.len() > 1;
-    for (at, form) in forms.iter_mut().enumerate() {
-        let Some((verb, kind, has_noun)) = action(form) else { continue };
-        // `creating content` has a noun that it did not use, so it is a verb; `writing prompts` may be prompts
-        let moves = at == 0 && many && (kind == Action::Verb || kind == Action::Ing && (has_noun || articles));
-        if moves || kind != Action::Verb || !many {
-            *form = format!("{verb}~");
-        }
-        if moves {
-            first = Some(form.clone());
-        }
-    }
-    first
-}
-
 /// `a of b c` as `b c a`; a preposition at either end is an ordinary word.
 fn reverse(forms: Vec<String>, found: &mut Vec<&'static str>) -> Vec<String> {
-    let last = forms.len() - 1;
+    let last = forms.len().saturating_sub(1);
     let mut segments: Vec<Vec<String>> = vec![Vec::new()];
     for (at, form) in forms.into_iter().enumerate() {
         match PREPOSITIONS.iter().find(|&&preposition| preposition == form) {
@@ -232,15 +252,11 @@ fn sort_sides_of_and(forms: &mut Vec<String>) {
 }
 
 /// The key of each tag, in the light of the whole vocabulary: tags of one key are the same words.
-pub fn keys<S: AsRef<str>>(tags: &[S]) -> Vec<String> {
-    let mut lexicon = Lexicon::default();
-    for tag in tags {
-        for word in words(tag.as_ref()) {
-            let form = lexicon.form(&word.text);
-            lexicon.solid.insert(form);
-        }
-    }
-    let mut found: Vec<(String, Vec<&str>)> = tags.iter().map(|tag| lexicon.key(tag.as_ref())).collect();
+pub fn keys<S: AsRef<str> + Sync>(tags: &[S]) -> Vec<String> {
+    let cut: Vec<Vec<Word>> = tags.par_iter().map(|tag| words(tag.as_ref())).collect();
+    let lexicon = Lexicon::new(&cut);
+    let mut found: Vec<(String, Vec<&str>)> =
+        tags.par_iter().zip(&cut).map(|(tag, words)| lexicon.key(tag.as_ref(), words)).collect();
     let mut first: FxHashMap<String, Vec<&str>> = FxHashMap::default();
     let mut parted: FxHashSet<String> = FxHashSet::default();
     for (key, prepositions) in found.iter().filter(|(_, prepositions)| !prepositions.is_empty()) {
@@ -250,7 +266,8 @@ pub fn keys<S: AsRef<str>>(tags: &[S]) -> Vec<String> {
     }
     for (key, prepositions) in found.iter_mut().filter(|(_, prepositions)| !prepositions.is_empty()) {
         if parted.contains(key) {
-            key.push_str(&format!(" ({})", prepositions.join(" ")));
+            key.push_str(" | ");
+            key.push_str(&prepositions.join(" "));
         }
     }
     found.into_iter().map(|(key, _)| key).collect()

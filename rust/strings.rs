@@ -60,7 +60,8 @@ pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
             let coded = column.as_any_dictionary();
             let values = borrow_strs(coded.values().as_ref())?;
             let keys = if values.is_empty() { vec![0; column.len()] } else { coded.normalized_keys() };
-            let key = |(at, key): (usize, usize)| if column.is_null(at) { None } else { values.get(key).copied().flatten() };
+            let key =
+                |(at, key): (usize, usize)| if column.is_null(at) { None } else { values.get(key).copied().flatten() };
             Ok(keys.into_iter().enumerate().map(key).collect())
         }
         other => Err(Error::Column(other.to_string())),

@@ -132,7 +132,8 @@ impl Candidates {
         let slot = id as usize;
         if self.last[slot] == row {
             let found = self.all[from..].iter_mut().find(|candidate| candidate.id == id);
-            if let Some(found) = found.filter(|found| (kind, u16::MAX - weight) < (found.kind, u16::MAX - found.weight)) {
+            if let Some(found) = found.filter(|found| (kind, u16::MAX - weight) < (found.kind, u16::MAX - found.weight))
+            {
                 *found = Candidate { id, kind, weight, start: span.0, end: span.1 };
             }
         } else if self.all.len() - from < MOST {

@@ -56,7 +56,8 @@ fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mu
     while at < end {
         let next = query.ceil_char_boundary(at + 1).min(end);
         let known = longest(query, at, end, table, |entry| {
-            let is_known = entry.verb.is_some() || entry.thing.is_some() || entry.roles & (role::STOP | role::GUARD) != 0;
+            let is_known =
+                entry.verb.is_some() || entry.thing.is_some() || entry.roles & (role::STOP | role::GUARD) != 0;
             is_known.then_some(entry)
         });
         // One character is too little to cut a word at, unless it is a function word or stands free.
@@ -64,7 +65,8 @@ fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mu
             *to > next || entry.roles & role::STOP != 0 || open.is_none() && entry.verb.is_some()
         });
         let kana_break = known.is_none() && is_hiragana(query, at);
-        let is_guard = known.is_some_and(|(entry, _)| entry.roles & role::GUARD != 0 && entry.verb.is_none() && entry.thing.is_none());
+        let is_guard = known
+            .is_some_and(|(entry, _)| entry.roles & role::GUARD != 0 && entry.verb.is_none() && entry.thing.is_none());
         if let Some((_, to)) = known.filter(|_| is_guard) {
             open.get_or_insert(at);
             at = to;
@@ -133,7 +135,9 @@ fn cues(
             let Some(cue) = lexicon.cues.get(id as usize) else { continue };
             match cue.kind {
                 CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
-                CueKind::Intention if cue.is_question => out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span),
+                CueKind::Intention if cue.is_question => {
+                    out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span)
+                }
                 CueKind::Intention => out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span),
                 CueKind::Act if end - start <= 60 && text.sentences.len() <= 2 => {
                     out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
@@ -159,21 +163,26 @@ fn cues(
 fn requests(pieces: &[Piece], lexicon: &'static Lexicon, language: Language, weight: u32, out: &mut Candidates) {
     let mut found = 0;
     for (at, piece) in pieces.iter().enumerate() {
-        let Some(verb) = piece.verb.and_then(|verb| lexicon.verbs.get(verb as usize)).filter(|_| found < 2) else { continue };
+        let Some(verb) = piece.verb.and_then(|verb| lexicon.verbs.get(verb as usize)).filter(|_| found < 2) else {
+            continue;
+        };
         let object = if language == Language::Japanese {
             pieces[..at].iter().rev().find(|piece| piece.thing.is_some())
         } else {
             let behind = &pieces[at + 1..];
-            let clause = behind.iter().position(|piece| piece.verb.is_some() && piece.thing.is_none()).unwrap_or(behind.len());
+            let clause =
+                behind.iter().position(|piece| piece.verb.is_some() && piece.thing.is_none()).unwrap_or(behind.len());
             behind[..clause].iter().rev().find(|piece| piece.thing.is_some())
         };
-        let (start, end) = object.map_or((piece.start, piece.end), |object| (piece.start.min(object.start), piece.end.max(object.end)));
+        let (start, end) = object
+            .map_or((piece.start, piece.end), |object| (piece.start.min(object.start), piece.end.max(object.end)));
         let span = (start as u32, end as u32);
         let weight = if found == 0 { weight } else { weight * 8 / 10 };
         if let Some(intention) = lexicon.intention(verb, object.and_then(|object| object.thing)) {
             out.add(format_args!("{intention}"), Kind::Intention, weight * 8, span);
         }
-        if let Some(thing) = object.and_then(|object| object.thing).and_then(|thing| lexicon.things.get(thing as usize)) {
+        if let Some(thing) = object.and_then(|object| object.thing).and_then(|thing| lexicon.things.get(thing as usize))
+        {
             out.add(format_args!("{} {}", verb.name, thing.name), Kind::VerbObject, weight * 8, span);
         }
         found += 1;

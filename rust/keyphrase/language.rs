@@ -27,8 +27,8 @@ pub enum Language {
 }
 
 use Language::{
-    Arabic, Chinese, English, French, German, Greek, Hebrew, Hindi, Italian, Japanese, Korean, Portuguese, Russian, Spanish,
-    Thai,
+    Arabic, Chinese, English, French, German, Greek, Hebrew, Hindi, Italian, Japanese, Korean, Portuguese, Russian,
+    Spanish, Thai,
 };
 
 const LATIN: [(&str, Language); 6] =
@@ -108,7 +108,8 @@ pub fn language(text: &Text, lexicon: &Lexicon) -> Language {
         for (slot, (_, language)) in LATIN.iter().enumerate() {
             let entry = lexicon.table(*language).get(word);
             // A word of the tables that is no function word (an imperative, "gedicht") counts a little too.
-            hits[slot] += entry.map_or(0, |e| if e.roles & role::STOP != 0 { 2 } else { u32::from(e.verb.is_some()) * 2 });
+            hits[slot] +=
+                entry.map_or(0, |e| if e.roles & role::STOP != 0 { 2 } else { u32::from(e.verb.is_some()) * 2 });
             hits[slot] += entry.map_or(0, |e| u32::from(e.thing.is_some() || !e.cues.is_empty()));
         }
     }

@@ -114,7 +114,8 @@ impl<'a> Reader<'a> {
         sentence.is_question
             || opened
             || at < sentence.to && (self.verb(at, sentence.to).is_some() && self.class(at + 1) == Class::Word)
-            || at < sentence.to && self.table.get(self.text.word(at)).is_some_and(|entry| entry.cues.iter().any(|cue| cue.1))
+            || at < sentence.to
+                && self.table.get(self.text.word(at)).is_some_and(|entry| entry.cues.iter().any(|cue| cue.1))
     }
 
     /// Whether a sentence is boilerplate that describes a tool; then the tag stays and the sentence is skipped.
@@ -146,7 +147,8 @@ impl<'a> Reader<'a> {
             if found >= 3 {
                 break;
             }
-            let is_clause = self.class(inner - 1) == Class::Break || matches!(self.text.word(inner - 1), "and" | "then" | "y" | "et" | "und");
+            let is_clause = self.class(inner - 1) == Class::Break
+                || matches!(self.text.word(inner - 1), "and" | "then" | "y" | "et" | "und");
             if !is_clause {
                 continue;
             }
@@ -318,14 +320,18 @@ impl<'a> Reader<'a> {
                 let Some((cues, length)) = self.longest(table, at, sentence.to, cues) else { continue };
                 let span = self.span(at, at + length);
                 for &(id, anchored) in cues {
-                    let Some(cue) = self.lexicon.cues.get(id as usize).filter(|_| is_clause || !anchored) else { continue };
+                    let Some(cue) = self.lexicon.cues.get(id as usize).filter(|_| is_clause || !anchored) else {
+                        continue;
+                    };
                     match cue.kind {
                         CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
                         CueKind::Language => self.asked_language(at, length, cue.tag, weight, out),
                         CueKind::Intention if is_own && cue.is_question => {
                             out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span);
                         }
-                        CueKind::Intention if is_own => out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span),
+                        CueKind::Intention if is_own => {
+                            out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span)
+                        }
                         CueKind::Act if is_own && self.is_short => {
                             out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
                         }
@@ -345,7 +351,9 @@ impl<'a> Reader<'a> {
         let Some(before) = at.checked_sub(1) else { return };
         let span = self.span(before, at + length);
         match self.text.word(before) {
-            "to" | "into" | "al" | "ins" => out.add(format_args!("translation to {name}"), Kind::Fact, weight * 9, span),
+            "to" | "into" | "al" | "ins" => {
+                out.add(format_args!("translation to {name}"), Kind::Fact, weight * 9, span)
+            }
             "in" | "en" | "auf" | "em" => out.add(format_args!("{name} wanted"), Kind::Fact, weight * 7, span),
             _ => {}
         }
@@ -403,11 +411,17 @@ impl<'a> Reader<'a> {
                     let text = format_args!("{} {} {}", word(start), word(start + 1), fold(end - 1));
                     out.add(text, Kind::Topic, weight * (10 - gerund), span);
                 }
-                2 => out.add(format_args!("{} {}", word(start), fold(end - 1)), Kind::Topic, weight * (10 - gerund), span),
+                2 => out.add(
+                    format_args!("{} {}", word(start), fold(end - 1)),
+                    Kind::Topic,
+                    weight * (10 - gerund),
+                    span,
+                ),
                 _ => {
                     let head = fold(start);
-                    let is_generic = self.table.get(&*head).is_some_and(|e| e.roles & (role::GENERIC | role::STOP) != 0)
-                        || self.is(start, role::GENERIC);
+                    let is_generic =
+                        self.table.get(&*head).is_some_and(|e| e.roles & (role::GENERIC | role::STOP) != 0)
+                            || self.is(start, role::GENERIC);
                     if !is_generic && gerund == 0 && head.chars().count() > 2 {
                         out.add(format_args!("{head}"), Kind::Topic, weight * 5, span);
                     }

@@ -85,7 +85,13 @@ fn pick(reader: &mut Reader<'_>, out: &mut Candidates) -> Vec<(Sentence, u32)> {
         let is_kept = is_edge || asks && !sentence.is_item && left > 4;
         if is_kept && left > 0 {
             left -= usize::from(!is_edge);
-            let weight = if asks && is_edge { ASKING } else if asks { INSIDE } else { PASSIVE };
+            let weight = if asks && is_edge {
+                ASKING
+            } else if asks {
+                INSIDE
+            } else {
+                PASSIVE
+            };
             weighed.push((sentence, if sentence.is_item { weight.min(PASSIVE) } else { weight }));
         }
     }
@@ -149,10 +155,12 @@ pub fn candidates(queries: &[&str]) -> Candidates {
             out
         })
         .collect();
-    runs.into_iter().reduce(|mut all, run| {
-        all.merge(run);
-        all
-    }).unwrap_or_default()
+    runs.into_iter()
+        .reduce(|mut all, run| {
+            all.merge(run);
+            all
+        })
+        .unwrap_or_default()
 }
 
 /// Characters of the query that an explanation quotes.

@@ -3,24 +3,79 @@
 use std::borrow::Cow;
 
 const SAME: [&str; 34] = [
-    "news", "series", "species", "physics", "mathematics", "economics", "politics", "ethics", "statistics", "lens", "bus",
-    "gas", "always", "perhaps", "sometimes", "this", "his", "plus", "has", "was", "is", "its", "us", "yes", "pros", "cons",
-    "jeans", "pants", "electronics", "graphics", "athletics", "linguistics", "mechanics", "thermodynamics",
+    "news",
+    "series",
+    "species",
+    "physics",
+    "mathematics",
+    "economics",
+    "politics",
+    "ethics",
+    "statistics",
+    "lens",
+    "bus",
+    "gas",
+    "always",
+    "perhaps",
+    "sometimes",
+    "this",
+    "his",
+    "plus",
+    "has",
+    "was",
+    "is",
+    "its",
+    "us",
+    "yes",
+    "pros",
+    "cons",
+    "jeans",
+    "pants",
+    "electronics",
+    "graphics",
+    "athletics",
+    "linguistics",
+    "mechanics",
+    "thermodynamics",
 ];
 
 const IRREGULAR: [(&str, &str); 24] = [
-    ("people", "people"), ("men", "man"), ("women", "woman"), ("children", "child"), ("feet", "foot"), ("teeth", "tooth"),
-    ("mice", "mouse"), ("geese", "goose"), ("wolves", "wolf"), ("lives", "life"), ("knives", "knife"), ("leaves", "leaf"),
-    ("halves", "half"), ("shelves", "shelf"), ("selves", "self"), ("criteria", "criterion"), ("analyses", "analysis"),
-    ("hypotheses", "hypothesis"), ("movies", "movie"), ("cookies", "cookie"), ("ties", "tie"), ("pies", "pie"),
-    ("matrices", "matrix"), ("shoes", "shoe"),
+    ("people", "people"),
+    ("men", "man"),
+    ("women", "woman"),
+    ("children", "child"),
+    ("feet", "foot"),
+    ("teeth", "tooth"),
+    ("mice", "mouse"),
+    ("geese", "goose"),
+    ("wolves", "wolf"),
+    ("lives", "life"),
+    ("knives", "knife"),
+    ("leaves", "leaf"),
+    ("halves", "half"),
+    ("shelves", "shelf"),
+    ("selves", "self"),
+    ("criteria", "criterion"),
+    ("analyses", "analysis"),
+    ("hypotheses", "hypothesis"),
+    ("movies", "movie"),
+    ("cookies", "cookie"),
+    ("ties", "tie"),
+    ("pies", "pie"),
+    ("matrices", "matrix"),
+    ("shoes", "shoe"),
 ];
 
 /// The singular of an English noun; a word that is none comes back as it is.
 ///
 /// "stories" -> "story", "boxes" -> "box", "classes" -> "class", "clips" -> "clip", "physics" -> "physics".
 pub fn singular(word: &str) -> Cow<'_, str> {
-    if !word.ends_with('s') && !word.ends_with('n') && !word.ends_with('e') && !word.ends_with('t') && !word.ends_with('a') {
+    if !word.ends_with('s')
+        && !word.ends_with('n')
+        && !word.ends_with('e')
+        && !word.ends_with('t')
+        && !word.ends_with('a')
+    {
         return Cow::Borrowed(word);
     }
     if let Some((_, one)) = IRREGULAR.iter().find(|(many, _)| *many == word) {
