@@ -5,10 +5,14 @@
 //! Kernels borrow arrays, return arrays, keep bounds checks (a caller may write to a borrowed array while the GIL is
 //! released), and break every tie towards the smaller index.
 
+pub mod analysis;
 pub mod association;
 pub mod cluster;
+pub mod complexity_first;
 pub mod cosine;
+pub mod coverage;
 pub mod csr;
+pub mod draw;
 pub mod english;
 pub mod error;
 pub mod fpgrowth;
@@ -18,6 +22,7 @@ pub mod keyphrase;
 pub mod lexical;
 pub mod merging;
 pub mod porter;
+pub mod rank;
 pub mod records;
 pub mod rule_form;
 pub mod strings;

@@ -21,8 +21,10 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
+use crate::complexity_first::Picks;
 use crate::csr::Csr;
 use crate::error::Error;
+use crate::rank::Pool;
 use crate::records;
 use crate::rule_form::{self, Stemmer};
 use crate::strings::collect_strs;
@@ -359,7 +361,98 @@ mod core {
 
     // ---- analyze ----
 
+    #[pyfunction]
+    #[pyo3(signature = (offsets, ids, size, rows, positions=None))]
+    fn first_seen<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        rows: Array1Of<'py, i64>,
+        positions: Option<Array1Of<'py, i64>>,
+    ) -> PyResult<Array1<'py, i64>> {
+        let (offsets, ids, rows) = (offsets.as_slice()?, ids.as_slice()?, rows.as_slice()?);
+        let positions = positions.as_ref().map(|positions| positions.as_slice()).transpose()?;
+        let first = py.detach(|| crate::analysis::first_seen(Csr::new(offsets, ids, size)?, rows, positions))?;
+        Ok(first.into_pyarray(py))
+    }
+
     // ---- select ----
+
+    type PyPicks<'py> = (Array1<'py, i64>, Array1<'py, i32>, Array1<'py, i64>);
+
+    fn picks(py: Python<'_>, picks: Picks) -> PyPicks<'_> {
+        (picks.rows.into_pyarray(py), picks.rounds.into_pyarray(py), picks.gains.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None))]
+    fn complexity_first<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        k: usize,
+        complexity: Option<Array1Of<'py, f64>>,
+        eligible: Option<Array1Of<'py, u8>>,
+    ) -> PyResult<PyPicks<'py>> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
+        let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let made = py.detach(|| {
+            let rows = Csr::new(offsets, ids, size)?;
+            crate::complexity_first::complexity_first(&Pool { rows, numbers: None, complexity, eligible }, k)
+        })?;
+        Ok(picks(py, made))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (offsets, ids, size, k, weights=None, eligible=None))]
+    fn max_coverage<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        k: usize,
+        weights: Option<Array1Of<'py, f64>>,
+        eligible: Option<Array1Of<'py, u8>>,
+    ) -> PyResult<PyPicks<'py>> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let weights = weights.as_ref().map(|values| values.as_slice()).transpose()?;
+        let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let made = py.detach(|| {
+            let rows = Csr::new(offsets, ids, size)?;
+            crate::coverage::max_coverage(&Pool { rows, numbers: None, complexity: None, eligible }, weights, k)
+        })?;
+        Ok(picks(py, made))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None))]
+    fn most_complex<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        k: usize,
+        complexity: Option<Array1Of<'py, f64>>,
+        eligible: Option<Array1Of<'py, u8>>,
+    ) -> PyResult<Array1<'py, i64>> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
+        let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let rows = py.detach(|| {
+            let rows = Csr::new(offsets, ids, size)?;
+            crate::rank::most_complex(&Pool { rows, numbers: None, complexity, eligible }, k)
+        })?;
+        Ok(rows.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn draw<'py>(py: Python<'py>, n: usize, bits: Array1Of<'py, u64>) -> PyResult<Array1<'py, i64>> {
+        let bits = bits.as_slice()?;
+        Ok(py.detach(|| crate::draw::draw(n, bits))?.into_pyarray(py))
+    }
 
     // ---- read ----
 

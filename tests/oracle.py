@@ -204,3 +204,77 @@ def merge_associations(
         into = {tag: (ends[end], moved, evidence) for tag, (end, moved, evidence) in into.items()}
         rows = [list({ends[tag] for tag in row}) for row in rows]
     raise AssertionError("unreachable")
+
+
+# ---- select ----
+
+
+def complexity_first(
+    rows: list[set[str]], k: int, complexity: list[float] | None = None, eligible: list[bool] | None = None
+) -> tuple[list[int], list[int], list[int]]:
+    """Algorithm 1 as the paper prints it: (rows in pick order, rounds from 1, tags new in the round)."""
+    rank = [float(len(row)) for row in rows] if complexity is None else complexity
+    left = sorted(range(len(rows)), key=lambda row: -rank[row])  # stable: ties in input order
+    left = [row for row in left if eligible is None or eligible[row]]
+    picked: list[int] = []
+    rounds: list[int] = []
+    gains: list[int] = []
+    while len(picked) < k:
+        covered: set[str] = set()
+        before, passed = len(picked), []
+        for row in left:
+            if len(picked) < k and not rows[row] <= covered:
+                picked.append(row)
+                rounds.append(1 if not before else rounds[before - 1] + 1)
+                gains.append(len(rows[row] - covered))
+                covered |= rows[row]
+            else:
+                passed.append(row)
+        if len(picked) == before:
+            break
+        left = passed
+    return picked, rounds, gains
+
+
+def max_coverage(
+    rows: list[set[str]], k: int, weights: dict[str, float], eligible: list[bool] | None = None
+) -> tuple[list[int], list[int], list[int]]:
+    """The row of largest gain, looked for among all of them every time; a new round when none has any."""
+    left = [row for row in range(len(rows)) if eligible is None or eligible[row]]
+    picked: list[int] = []
+    rounds: list[int] = []
+    gains: list[int] = []
+    covered: set[str] = set()
+    round_ = 1
+    while len(picked) < k:
+        gain = {row: sum(weights[tag] for tag in sorted(rows[row] - covered)) for row in left}
+        best = max(left, key=lambda row: (gain[row], -row), default=None)
+        if best is None or gain[best] == 0:
+            if not covered:
+                break
+            covered, round_ = set(), round_ + 1
+            continue
+        picked.append(best)
+        rounds.append(round_)
+        gains.append(len(rows[best] - covered))
+        covered |= rows[best]
+        left.remove(best)
+    return picked, rounds, gains
+
+
+def draw(n: int, bits: list[int]) -> list[int]:
+    """The first entries of a shuffled `range(n)`: each draw takes one of those that are left."""
+    entries = list(range(n))
+    for at, raw in enumerate(bits):
+        to = at + (raw * (n - at) >> 64)
+        entries[at], entries[to] = entries[to], entries[at]
+    return entries[: len(bits)]
+
+
+# ---- analyze ----
+
+
+def coverage(rows: list[set[str]], picked: list[int]) -> list[float]:
+    """The share of all tags seen after each of `picked`."""
+    every = set().union(*rows)
+    return [len(set().union(*(rows[row] for row in picked[: at + 1]))) / len(every) for at in range(len(picked))]

@@ -9,17 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instag.analysis import Analysis, analyze
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
     from instag.itemsets import association_rules, frequent_itemsets
     from instag.keyphrase import KeyphraseTagger
     from instag.normalization import Normalization, NormalizeSettings, normalize
     from instag.reading import Pool, read
+    from instag.selection import Selection, SelectSettings, select
     from instag.table import TagTable
     from instag.tagger import Tagger
     from instag.tagging import Tagging, tag
 
 # name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
 _HOME = {
+    "Analysis": "analysis",
     "ArtifactError": "errors",
     "ConfigError": "errors",
     "DataError": "errors",
@@ -31,15 +34,20 @@ _HOME = {
     "normalize": "normalization",
     "Pool": "reading",
     "read": "reading",
+    "SelectSettings": "selection",
+    "Selection": "selection",
     "TagTable": "table",
     "Tagger": "tagger",
     "Tagging": "tagging",
     "tag": "tagging",
+    "analyze": "analysis",
     "association_rules": "itemsets",
     "frequent_itemsets": "itemsets",
+    "select": "selection",
 }
 
 __all__ = [
+    "Analysis",
     "ArtifactError",
     "ConfigError",
     "DataError",
@@ -49,13 +57,17 @@ __all__ = [
     "NormalizeSettings",
     "Pool",
     "ProviderError",
+    "SelectSettings",
+    "Selection",
     "TagTable",
     "Tagger",
     "Tagging",
+    "analyze",
     "association_rules",
     "frequent_itemsets",
     "normalize",
     "read",
+    "select",
     "tag",
 ]
 

@@ -11,7 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+U8 = NDArray[np.uint8]
 U32 = NDArray[np.uint32]
 F32 = NDArray[np.float32]
 U64 = NDArray[np.uint64]
@@ -112,7 +114,35 @@ def merge_associations(
 
 # ---- analyze ----
 
+def first_seen(offsets: I64, ids: U32, size: int, rows: I64, positions: I64 | None = None) -> I64:
+    """For each tag the smallest position of a listed row that holds it, -1 where none does.
+
+    A row's position is its place in `rows`, or the entry of `positions` beside it.
+    """
+
 # ---- select ----
+
+def complexity_first(
+    offsets: I64, ids: U32, size: int, k: int, complexity: F64 | None = None, eligible: U8 | None = None
+) -> tuple[I64, I32, I64]:
+    """Algorithm 1 of #InsTag in one pass: (rows in pick order, their rounds from 1, tags new in the round).
+
+    Samples rank by `complexity` (by default the number of tags) descending, then by row. Fewer than `k` come back where
+    fewer are eligible (not 0) and hold a tag.
+    """
+
+def max_coverage(
+    offsets: I64, ids: U32, size: int, k: int, weights: F64 | None = None, eligible: U8 | None = None
+) -> tuple[I64, I32, I64]:
+    """Lazy greedy coverage of tags, weighted: (rows in pick order, rounds from 1, tags new in the round)."""
+
+def most_complex(
+    offsets: I64, ids: U32, size: int, k: int, complexity: F64 | None = None, eligible: U8 | None = None
+) -> I64:
+    """The first `k` rows that hold a tag, by `complexity` (by default the number of tags) descending, then by row."""
+
+def draw(n: int, bits: U64) -> I64:
+    """The first `len(bits)` entries of a shuffled `range(n)`, from one 64-bit random number each."""
 
 # ---- read ----
 

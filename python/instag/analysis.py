@@ -1,0 +1,234 @@
+"""Analyze: how diverse and how complex a pool and its sources are, and how far they hold the same tags."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instag import _core
+from instag.errors import DataError
+from instag.selection import _numbers, random_order
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import ArrayLike, NDArray
+
+    from instag.table import TagTable
+
+CURVE_RATIO = 1.3  # between points of a coverage curve: 43 points at 90,000 samples, 61 at 10 million
+POOL = "pool"  # the name of the one source, where none are given
+
+
+@dataclass(frozen=True)
+class Zipf:
+    """How skewed the tag counts are.
+
+    `exponent` is s in count ~ rank**-s, fitted by least squares on logarithms with weight 1 / rank (every decade of
+    ranks weighs the same), to 4 decimals; None below three tags. `singletons` is the number of tags that one sample
+    alone holds, `half` the number of most frequent tags that make half of all occurrences.
+    """
+
+    exponent: float | None
+    singletons: int
+    half: int
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Analysis:
+    """What a pool holds, by source. Sources come in the order of their first row.
+
+    `sources`: source, samples, queries, tags (distinct), diversity (share of the pool's tags, or of the vocabulary
+    given), complexity (mean tags of complete samples; null where there are none), mean_turns (null where unknown).
+    `pool`: the same for all samples together, one row, its source null. `overlap`: a, b, recall = |tags(a) & tags(b)| /
+    |tags(b)| (null where b has no tags). `curve`: source (null: the pool), samples, tags, coverage, adding samples in
+    random order (seed 0). `tags`: rank (from 1), tag, count of samples, by count descending, then bytewise.
+    `incomplete`: samples that complexity leaves out.
+    """
+
+    sources: pl.DataFrame
+    pool: pl.DataFrame
+    overlap: pl.DataFrame
+    curve: pl.DataFrame
+    tags: pl.DataFrame
+    zipf: Zipf
+    incomplete: int
+
+    def top(self, n: int = 20) -> pl.DataFrame:
+        """The `n` most frequent tags: rank, tag, count."""
+        return self.tags.head(n)
+
+    def rare(self, n: int = 20) -> pl.DataFrame:
+        """The `n` least frequent tags, the rarest last: rank, tag, count."""
+        return self.tags.tail(n)
+
+    def __repr__(self) -> str:
+        samples, tags, complexity = self.pool.select("samples", "tags", "complexity").row(0)
+        mean = "no complete sample" if complexity is None else f"mean {complexity:.2f} tags a sample"
+        return f"Analysis({len(self.sources)} sources, {samples:,} samples, {tags:,} tags, {mean})"
+
+
+def analyze(
+    table: TagTable,
+    source: pl.Series | pl.DataFrame | None = None,
+    *,
+    turns: ArrayLike | None = None,
+    queries: ArrayLike | None = None,
+    complete: ArrayLike | None = None,
+    vocabulary_size: int | None = None,
+) -> Analysis:
+    """Measures diversity, complexity, coverage and overlap of the samples of `table` and of their sources.
+
+    `source` is a series with the source of each row, or a frame (`row`, `source`) that may name a row under several
+    sources: a sample counts in every source that holds it, and once in the pool. `turns` and `queries` (by default
+    `turns`, else 1) are whole numbers, one a row. `complete` is False for rows with a failed turn: complexity leaves
+    those out, and includes untagged ones. Diversity is a share of the tags that occur, or of `vocabulary_size`.
+    Raises `DataError` where an argument does not fit the table. O(tags), and a product of matrices for the overlap.
+
+    >>> import polars as pl
+    >>> from instag import TagTable, analyze
+    >>> table = TagTable.from_series(pl.Series([["math"], ["math", "art"], []]))
+    >>> analysis = analyze(table, source=pl.Series(["a", "b", "b"]))
+    >>> analysis
+    Analysis(2 sources, 3 samples, 2 tags, mean 1.00 tags a sample)
+    >>> analysis.sources.select("source", "samples", "tags", "diversity", "complexity").rows()
+    [('a', 1, 1, 0.5, 1.0), ('b', 2, 2, 1.0, 1.0)]
+    >>> analysis.overlap.rows()
+    [('a', 'a', 1.0), ('a', 'b', 0.5), ('b', 'a', 1.0), ('b', 'b', 1.0)]
+    """
+    import polars as pl
+
+    n = len(table)
+    turn_counts = _numbers(turns, np.dtype(np.int64), "turns", n)
+    query_counts = _numbers(queries, np.dtype(np.int64), "queries", n)
+    if query_counts is None:
+        query_counts = np.ones(n, np.int64) if turn_counts is None else turn_counts
+    counted = _numbers(complete, np.dtype(np.bool_), "complete", n)
+    counted = np.ones(n, bool) if counted is None else counted
+    occurring = int(np.count_nonzero(table.counts))
+    if vocabulary_size is not None and vocabulary_size < occurring:
+        raise DataError(f"`vocabulary_size` is {vocabulary_size}, but {occurring} tags occur")
+    all_tags = max(occurring if vocabulary_size is None else vocabulary_size, 1)
+
+    lengths = np.diff(table.offsets)
+    names, members = _members(source, n)
+    described, curves, held = [], [], []
+    for name, rows in [(None, np.arange(n)), *zip(names, members, strict=True)]:
+        first = _first_seen(table, rows)
+        whole = rows[counted[rows]]
+        tags = int(np.count_nonzero(first >= 0))
+        described.append(
+            (
+                name,
+                len(rows),
+                int(query_counts[rows].sum()),
+                tags,
+                tags / all_tags,
+                int(lengths[whole].sum()) / len(whole) if len(whole) else None,
+                None if turn_counts is None or not len(rows) else int(turn_counts[rows].sum()) / len(rows),
+            )
+        )
+        curves.append(_curve(name, first, len(rows), all_tags))
+        held.append(first >= 0)
+    schema = {
+        "source": pl.String,
+        "samples": pl.Int64,
+        "queries": pl.Int64,
+        "tags": pl.Int64,
+        "diversity": pl.Float64,
+        "complexity": pl.Float64,
+        "mean_turns": pl.Float64,
+    }
+    sources = pl.DataFrame(described, schema=schema, orient="row")
+    tags_by_count = (
+        pl.DataFrame({"tag": table.vocabulary, "count": table.counts})
+        .filter(pl.col("count") > 0)
+        .sort(["count", "tag"], descending=[True, False])
+        .with_row_index("rank", offset=1)
+    )
+    return Analysis(
+        sources=sources[1:],
+        pool=sources[:1],
+        overlap=_overlap(names, np.array(held[1:], bool).reshape(len(names), len(table.vocabulary))),
+        curve=pl.concat(curves),
+        tags=tags_by_count,
+        zipf=_zipf(tags_by_count["count"].to_numpy()),
+        incomplete=int(n - np.count_nonzero(counted)),
+    )
+
+
+def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str], list[NDArray[np.int64]]]:
+    """(the sources by first row, the rows of each, rising)."""
+    import polars as pl
+
+    if source is None:
+        return [POOL], [np.arange(n)]
+    if isinstance(source, pl.Series):
+        if len(source) != n:
+            raise DataError(f"`source` has {len(source)} entries, but {n} are needed")
+        source = pl.DataFrame({"row": np.arange(n), "source": source})
+    if not {"row", "source"} <= set(source.columns):
+        raise DataError(f"`source` must have the columns `row` and `source`, found {', '.join(source.columns)}")
+    if not source["row"].dtype.is_integer():
+        raise DataError(f"`source`: the column `row` must hold whole numbers, found {source['row'].dtype}")
+    held = source.select(pl.col("row").cast(pl.Int64), pl.col("source").cast(pl.String))
+    if held.null_count().row(0) != (0, 0):
+        raise DataError("`source` holds a null", hint="give every row a source, or leave its records out of the frame")
+    wrong = held.filter((pl.col("row") < 0) | (pl.col("row") >= n))
+    if len(wrong):
+        raise DataError(f"`source` names the row {wrong['row'][0]}, but the table has {n} rows")
+    rows = held.group_by("source").agg(pl.col("row").unique())
+    rows = rows.with_columns(pl.col("row").list.sort()).sort(pl.col("row").list.first(), "source")
+    return rows["source"].to_list(), [series.to_numpy() for series in rows["row"]]
+
+
+def _first_seen(table: TagTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each tag its first position among `rows` in random order (seed 0), -1 where none holds it."""
+    positions = np.empty(len(rows), np.int64)
+    positions[random_order(len(rows), len(rows), seed=0)] = np.arange(len(rows))
+    return _core.first_seen(table.offsets, table.ids, len(table.vocabulary), rows, positions)
+
+
+def _curve(name: str | None, first: NDArray[np.int64], samples: int, all_tags: int) -> pl.DataFrame:
+    """Tags seen after 1 to all of the samples, at some 50 points evenly spaced on a logarithmic scale."""
+    import polars as pl
+
+    points, at = {min(samples, 1), samples}, float(samples)
+    while at >= 1:  # by division, which is the same on every machine; powers and logarithms are not
+        points.add(round(at))
+        at /= CURVE_RATIO
+    after = np.array(sorted(points - {0}), np.int64)
+    tags = np.searchsorted(np.sort(first[first >= 0]), after, side="left").astype(np.int64)
+    return pl.DataFrame(
+        {"source": [name] * len(after), "samples": after, "tags": tags, "coverage": tags / all_tags},
+        schema={"source": pl.String, "samples": pl.Int64, "tags": pl.Int64, "coverage": pl.Float64},
+    )
+
+
+def _overlap(names: list[str], held: NDArray[np.bool_]) -> pl.DataFrame:
+    """Every ordered pair of sources; `held[s, t]` says that source s holds tag t."""
+    import polars as pl
+
+    both = np.zeros((len(names), len(names)), np.int64)
+    for start in range(0, held.shape[1], 4096):
+        block = held[:, start : start + 4096].astype(np.float32)  # a product of matrices, exact below 2**24
+        both += (block @ block.T).astype(np.int64)
+    of_b = np.broadcast_to(both.diagonal(), both.shape).ravel()
+    pairs = {"a": np.repeat(names, len(names)), "b": np.tile(names, len(names))}
+    ratios = pl.DataFrame({"both": both.ravel(), "of_b": of_b}).select(
+        pl.when(pl.col("of_b") > 0).then(pl.col("both") / pl.col("of_b")).alias("recall")
+    )
+    return pl.DataFrame(pairs, schema={"a": pl.String, "b": pl.String}).hstack(ratios)
+
+
+def _zipf(counts: NDArray[np.int64]) -> Zipf:
+    """`counts`: by rank, none of them 0."""
+    half = int(np.searchsorted(counts.cumsum() * 2, counts.sum())) + 1 if len(counts) else 0
+    exponent = None
+    if len(counts) >= 3:
+        weights = 1.0 / np.arange(1, len(counts) + 1)
+        x, y = np.log(np.arange(1, len(counts) + 1)), np.log(counts)
+        x, y = x - np.average(x, weights=weights), y - np.average(y, weights=weights)
+        exponent = round(float(-(weights * x * y).sum() / (weights * x * x).sum()), 4) + 0.0
+    return Zipf(exponent=exponent, singletons=int(np.count_nonzero(counts == 1)), half=half)

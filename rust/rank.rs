@@ -1,0 +1,139 @@
+//! The order that selection goes by: the most complex sample first, the earlier row among equals.
+//!
+//! Cost: a counting sort by tag count, O(rows); with complexities of the caller's a parallel sort, O(rows log rows).
+
+use rayon::prelude::*;
+
+use crate::csr::Csr;
+use crate::error::{Error, Result};
+
+/// Samples to pick from. A row holds a tag at most once.
+#[derive(Debug, Clone, Copy)]
+pub struct Pool<'a> {
+    /// The samples' tags.
+    pub rows: Csr<'a>,
+    /// The number of each row in the whole pool, where `rows` are a part of it; by default the position. Breaks ties.
+    pub numbers: Option<&'a [i64]>,
+    /// What to rank by in place of the number of tags; finite.
+    pub complexity: Option<&'a [f64]>,
+    /// Not 0 where the row may be picked; by default everywhere.
+    pub eligible: Option<&'a [u8]>,
+}
+
+impl<'a> Pool<'a> {
+    /// All of `rows`, ranked by their number of tags.
+    pub fn of(rows: Csr<'a>) -> Self {
+        Self { rows, numbers: None, complexity: None, eligible: None }
+    }
+
+    /// Whether the row may be picked: it is eligible, and holds a tag.
+    pub fn holds(&self, row: usize) -> bool {
+        !self.rows.row(row).is_empty() && self.eligible.is_none_or(|mask| mask.get(row).is_some_and(|&on| on != 0))
+    }
+
+    /// The number of a row in the whole pool.
+    pub fn number(&self, row: usize) -> i64 {
+        self.numbers.and_then(|numbers| numbers.get(row).copied()).unwrap_or(row as i64)
+    }
+
+    /// What a row is ranked by.
+    pub fn complexity(&self, row: usize) -> f64 {
+        self.complexity.and_then(|c| c.get(row).copied()).unwrap_or(self.rows.row(row).len() as f64)
+    }
+
+    /// The rows that may be picked and that `keep` keeps, by complexity descending, then by number.
+    pub fn ranked(&self, keep: impl Fn(usize) -> bool + Sync) -> Result<Vec<u32>> {
+        self.check()?;
+        let rows = (0..self.rows.len() as u32).into_par_iter().with_min_len(1 << 16);
+        let rows: Vec<u32> = rows.filter(|&row| self.holds(row as usize) && keep(row as usize)).collect();
+        if self.complexity.is_none() && self.numbers.is_none() {
+            return Ok(self.by_length(&rows));
+        }
+        // One integer a row whose order is the rank's: the bits of the complexity, so turned that larger comes first.
+        let key = |row: u32| (descending(self.complexity(row as usize)), self.number(row as usize), row);
+        let mut keys: Vec<_> = rows.into_iter().map(key).collect();
+        keys.par_sort_unstable();
+        Ok(keys.into_iter().map(|(_, _, row)| row).collect())
+    }
+
+    /// A complexity that at least `count` rows reach, where there are as many: about the largest such.
+    pub fn head(&self, count: usize) -> f64 {
+        if count >= self.rows.len() {
+            return f64::NEG_INFINITY;
+        }
+        if let Some(values) = self.complexity {
+            let mut values = values.to_vec();
+            return *values.select_nth_unstable_by(count, |a, b| b.total_cmp(a)).1;
+        }
+        let mut of_length: Vec<usize> = Vec::new();
+        for length in self.rows.rows().map(<[u32]>::len) {
+            if length >= of_length.len() {
+                of_length.resize(length + 1, 0);
+            }
+            of_length[length] += 1;
+        }
+        let mut reached = 0;
+        let longest = (0..of_length.len()).rev().find(|&length| {
+            reached += of_length[length];
+            reached >= count
+        });
+        longest.unwrap_or(0) as f64
+    }
+
+    fn check(&self) -> Result<()> {
+        let expected = self.rows.len();
+        let lengths = [
+            ("numbers", self.numbers.map_or(expected, <[_]>::len)),
+            ("complexity", self.complexity.map_or(expected, <[_]>::len)),
+            ("eligible", self.eligible.map_or(expected, <[_]>::len)),
+        ];
+        if let Some(&(name, found)) = lengths.iter().find(|(_, found)| *found != expected) {
+            return Err(Error::Length { name, found, expected });
+        }
+        if let Some(row) = self.complexity.and_then(|values| values.iter().position(|value| !value.is_finite())) {
+            let reason = format!("must be finite, but row {row} has {}", self.complexity(row));
+            return Err(Error::Setting { name: "complexity", reason });
+        }
+        if expected > i32::MAX as usize {
+            let what = format!("{expected} rows in one pool, at most 2^31 - 1 are taken");
+            return Err(Error::Limit { what, hint: "select from shards and merge them".into() });
+        }
+        Ok(())
+    }
+
+    /// `rows`, which rise, by number of tags descending.
+    fn by_length(&self, rows: &[u32]) -> Vec<u32> {
+        let mut starts: Vec<usize> = Vec::new(); // first the number of rows of each length, then where they start
+        for &row in rows {
+            let length = self.rows.row(row as usize).len();
+            if length >= starts.len() {
+                starts.resize(length + 1, 0);
+            }
+            starts[length] += 1;
+        }
+        let mut total = 0;
+        for start in starts.iter_mut().rev() {
+            total += std::mem::replace(start, total);
+        }
+        let mut ranked = vec![0u32; total];
+        for &row in rows {
+            let Some(next) = starts.get_mut(self.rows.row(row as usize).len()) else { continue };
+            if let Some(slot) = ranked.get_mut(*next) {
+                *slot = row;
+                *next += 1;
+            }
+        }
+        ranked
+    }
+}
+
+/// The first `k` rows that may be picked, by complexity descending, then by number: tag count alone, no diversity.
+pub fn most_complex(pool: &Pool<'_>, k: usize) -> Result<Vec<i64>> {
+    Ok(pool.ranked(|_| true)?.into_iter().take(k).map(|row| pool.number(row as usize)).collect())
+}
+
+/// Bits whose order as integers is the reverse of the order of finite floats; -0.0 and 0.0 are one.
+fn descending(value: f64) -> u64 {
+    let bits = (value + 0.0).to_bits();
+    if bits >> 63 == 1 { bits } else { !bits & !(1 << 63) }
+}
