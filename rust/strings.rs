@@ -1,86 +1,106 @@
 //! Columns of strings as Arrow hands them over: plain, large, view or dictionary, alone or in lists.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type};
-use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, DictionaryArray, LargeListArray, LargeStringArray, UInt32Array};
-use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, LargeListArray, LargeStringArray, UInt32Array, downcast_integer};
+use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 
 use crate::csr::Csr;
 use crate::error::{Error, Result};
 
-/// Calls `visit` with every value of a string column in order; a null is `None`.
-pub fn for_each_str(column: &dyn Array, visit: &mut dyn FnMut(Option<&str>)) -> Result<()> {
-    match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().iter().for_each(visit),
-        DataType::LargeUtf8 => column.as_string::<i64>().iter().for_each(visit),
-        DataType::Utf8View => column.as_string_view().iter().for_each(visit),
-        DataType::Null => (0..column.len()).for_each(|_| visit(None)),
-        DataType::Dictionary(keys, _) => match keys.as_ref() {
-            DataType::Int8 => for_each_key::<Int8Type>(column, visit)?,
-            DataType::Int16 => for_each_key::<Int16Type>(column, visit)?,
-            DataType::Int32 => for_each_key::<Int32Type>(column, visit)?,
-            DataType::Int64 => for_each_key::<Int64Type>(column, visit)?,
-            DataType::UInt8 => for_each_key::<UInt8Type>(column, visit)?,
-            DataType::UInt16 => for_each_key::<UInt16Type>(column, visit)?,
-            DataType::UInt32 => for_each_key::<UInt32Type>(column, visit)?,
-            DataType::UInt64 => for_each_key::<UInt64Type>(column, visit)?,
-            other => return Err(Error::Column(format!("a dictionary with keys of type {other}"))),
-        },
+/// Every value of a string column, borrowed, for kernels that read rows in parallel; a null is `None`.
+pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
+    Ok(match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().collect(),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().collect(),
+        DataType::Utf8View => column.as_string_view().iter().collect(),
+        DataType::Null => vec![None; column.len()],
+        DataType::Dictionary(keys, _) => {
+            macro_rules! words_of {
+                ($key:ty) => {{
+                    let coded = column.as_dictionary::<$key>();
+                    let words = borrow_strs(coded.values().as_ref())?;
+                    coded.keys_iter().map(|code| words.get(code?).copied().flatten()).collect()
+                }};
+            }
+            downcast_integer! {
+                keys.as_ref() => (words_of),
+                other => return Err(Error::Column(format!("a dictionary with keys of type {other}"))),
+            }
+        }
         other => return Err(Error::Column(other.to_string())),
-    }
-    Ok(())
-}
-
-fn for_each_key<K: ArrowDictionaryKeyType>(column: &dyn Array, visit: &mut dyn FnMut(Option<&str>)) -> Result<()> {
-    let keys = column.as_dictionary::<K>();
-    let values = collect_strs(keys.values().as_ref())?;
-    keys.keys_iter().for_each(|key| visit(key.and_then(|key| values.get(key)?.as_deref())));
-    Ok(())
+    })
 }
 
 /// Every value of a string column, owned; a null is `None`. For vocabularies, not for rows.
 pub fn collect_strs(column: &dyn Array) -> Result<Vec<Option<String>>> {
-    let mut values = Vec::with_capacity(column.len());
-    for_each_str(column, &mut |value| values.push(value.map(str::to_owned)))?;
-    Ok(values)
+    Ok(borrow_strs(column)?.into_iter().map(|value| value.map(str::to_owned)).collect())
 }
 
-/// Every value of a string column, borrowed, for kernels that read rows in parallel; a null is `None`.
-pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
-    match column.data_type() {
-        DataType::Utf8 => Ok(column.as_string::<i32>().iter().collect()),
-        DataType::LargeUtf8 => Ok(column.as_string::<i64>().iter().collect()),
-        DataType::Utf8View => Ok(column.as_string_view().iter().collect()),
-        DataType::Null => Ok(vec![None; column.len()]),
-        DataType::Dictionary(..) => {
-            let coded = column.as_any_dictionary();
-            let values = borrow_strs(coded.values().as_ref())?;
-            let keys = if values.is_empty() { vec![0; column.len()] } else { coded.normalized_keys() };
-            let key =
-                |(at, key): (usize, usize)| if column.is_null(at) { None } else { values.get(key).copied().flatten() };
-            Ok(keys.into_iter().enumerate().map(key).collect())
+/// A column of lists, borrowed: bounds of rows in one column of values.
+pub struct Lists<'a> {
+    offsets: Offsets<'a>,
+    nulls: Option<&'a NullBuffer>,
+    values: Option<&'a ArrayRef>,
+}
+
+enum Offsets<'a> {
+    Small(&'a [i32]),
+    Large(&'a [i64]),
+    Empty(usize),
+}
+
+impl<'a> Lists<'a> {
+    /// Any list column; a column of nothing but nulls has rows and no values.
+    pub fn of(column: &'a dyn Array) -> Result<Self> {
+        let (offsets, values) = match column.data_type() {
+            DataType::List(_) => {
+                let list = column.as_list::<i32>();
+                (Offsets::Small(list.value_offsets()), Some(list.values()))
+            }
+            DataType::LargeList(_) => {
+                let list = column.as_list::<i64>();
+                (Offsets::Large(list.value_offsets()), Some(list.values()))
+            }
+            DataType::Null => (Offsets::Empty(column.len()), None),
+            other => return Err(Error::Column(other.to_string())),
+        };
+        Ok(Self { offsets, nulls: column.nulls(), values })
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self.offsets {
+            Offsets::Small(offsets) => offsets.len().saturating_sub(1),
+            Offsets::Large(offsets) => offsets.len().saturating_sub(1),
+            Offsets::Empty(rows) => rows,
         }
-        other => Err(Error::Column(other.to_string())),
     }
-}
 
-/// Splits a list column into the bounds of its rows (as positions in the child) and the child; a null row is empty.
-pub fn list_parts(column: &dyn Array) -> Result<(Vec<(usize, usize)>, ArrayRef)> {
-    fn bounds<O: arrow_array::OffsetSizeTrait>(column: &dyn Array) -> (Vec<(usize, usize)>, ArrayRef) {
-        let list = column.as_list::<O>();
-        let rows = list.offsets().windows(2).enumerate();
-        let rows = rows.map(|(at, w)| if list.is_null(at) { (0, 0) } else { (w[0].as_usize(), w[1].as_usize()) });
-        (rows.collect(), list.values().clone())
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
-    match column.data_type() {
-        DataType::List(_) => Ok(bounds::<i32>(column)),
-        DataType::LargeList(_) => Ok(bounds::<i64>(column)),
-        DataType::Null => Ok((vec![(0, 0); column.len()], arrow_array::new_empty_array(&DataType::Utf8View))),
-        other => Err(Error::Column(other.to_string())),
+
+    /// The column that rows point into; none where every row is null.
+    pub fn values(&self) -> Option<&'a ArrayRef> {
+        self.values
+    }
+
+    /// Where a row's values stand; a null row is empty.
+    pub fn row(&self, row: usize) -> Range<usize> {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            return 0..0;
+        }
+        match self.offsets {
+            Offsets::Small(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
+            Offsets::Large(offsets) => offsets[row].as_usize()..offsets[row + 1].as_usize(),
+            Offsets::Empty(_) => 0..0,
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -40,6 +43,29 @@ def test_categorical_and_chunked_columns_give_the_same_table(rows: list[list[str
 def test_null_rows_are_empty_and_null_tags_left_out() -> None:
     table = TagTable.from_series(pl.Series([None, ["a", None, "a"]], dtype=pl.List(pl.String)))
     assert table.to_series().to_list() == [[], ["a"]]
+
+
+def test_many_rows_over_threads_and_chunks_equal_the_oracle() -> None:
+    seed = random.Random(0)
+    words = [f"{'a common beginning of tags ' * (n % 3)}{n}" for n in range(3_000)]
+    rows = [[words[int(len(words) * seed.random() ** 3)] for _ in range(n % 6)] for n in range(60_000)]
+    vocabulary, expected = oracle.intern(rows)
+    counted = Counter(tag for row in expected for tag in row)
+    plain = pl.Series("tags", rows, dtype=pl.List(pl.String))
+    nulls = pl.Series("tags", [None, None], dtype=pl.List(pl.String))
+    chunked = pl.concat([plain[:5], plain[5:20_000], plain[20_000:20_000], nulls, plain[20_000:]], rechunk=False)
+    for column in (plain, plain.cast(pl.List(pl.Categorical)), plain.cast(pl.List(pl.Enum(vocabulary))), chunked):
+        table = TagTable.from_series(column)
+        assert table.vocabulary.to_list() == vocabulary
+        lists = table.to_series().cast(pl.List(pl.String)).to_list()
+        assert lists == ([*expected[:20_000], [], [], *expected[20_000:]] if column is chunked else expected)
+        assert table.counts.tolist() == [counted[tag] for tag in vocabulary]
+
+
+@pytest.mark.parametrize("dtype", [pl.Null, pl.List(pl.Null), pl.List(pl.Categorical), pl.List(pl.Enum([]))])
+def test_columns_of_nothing_but_nulls_are_empty_rows(dtype: pl.DataType) -> None:
+    table = TagTable.from_series(pl.Series([None, None], dtype=dtype))
+    assert (len(table), len(table.vocabulary), table.counts.tolist()) == (2, 0, [])
 
 
 def test_arrays_are_frozen() -> None:

@@ -169,8 +169,8 @@ class _Work:
     def __init__(self, table: TagTable) -> None:
         size = len(table.vocabulary)
         self.raw, self.counts = table.vocabulary, table.counts
-        self.rows = table.offsets, table.ids
         self.source = table
+        self.rows: tuple[NDArray[np.int64], NDArray[np.uint32]] | None = table.offsets, table.ids  # None: to be mapped
         self.at = np.arange(size)  # raw tag -> tag, -1 where dropped
         self.names = np.arange(size)  # tag -> raw tag
         self.tag_counts = table.counts
@@ -187,6 +187,7 @@ class _Work:
         self.at = np.where(keep, np.cumsum(keep) - 1, -1)
         self.names = np.flatnonzero(keep)
         self.tag_counts = self.counts[keep]
+        self.rows = None
         self.step[~keep] = -1
         self.steps.append(("frequency", len(self.names), left))
         self.notes += _small_pool(self.counts, settings.min_count)
@@ -222,7 +223,7 @@ class _Work:
 
     def association(self, settings: NormalizeSettings) -> None:
         """Merges a tag into the one that nearly always comes with it, to the fixed point."""
-        offsets, ids = self.rows
+        offsets, ids = self._mapped()
         bytewise = _places(np.asarray(self.raw.gather(self.names).arg_sort(), np.uint32))
         into, rounds, confidence = _core.merge_associations(
             offsets, ids, len(self.names), settings.min_rule_count, settings.min_rule_confidence, bytewise
@@ -263,31 +264,35 @@ class _Work:
         self.step[moved] = 1 + STEPS.index(step)
         self.evidence[moved] = np.nan if evidence is None else evidence[moved_from]
         self.round[moved] = 0 if rounds is None else rounds[moved_from]
-        self.at[alive], self.names = after, names
-        self.rows = _core.remap(self.source.offsets, self.source.ids, self._map(), len(names))
-        self.tag_counts = _core.tag_counts(*self.rows, len(names))
-        self.steps.append((step, len(names), len(self.rows[1])))
+        self.at[alive], self.names, self.rows = after, names, None
+        offsets, ids = self._mapped()
+        self.tag_counts = _core.tag_counts(offsets, ids, len(names))
+        self.steps.append((step, len(names), len(ids)))
 
-    def _map(self) -> NDArray[np.uint32]:
-        return np.where(self.at < 0, DROPPED, self.at).astype(np.uint32)
+    def _mapped(self) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """The rows in the tags of now."""
+        if self.rows is None:
+            to = np.where(self.at < 0, DROPPED, self.at).astype(np.uint32)
+            self.rows = _core.remap(self.source.offsets, self.source.ids, to, len(self.names))
+        return self.rows
 
     def finish(self) -> Normalization:
         """The table in its final order, and the ledger."""
         import polars as pl
 
+        offsets, ids = self._mapped()
         order = _by_count(self.raw.gather(self.names), self.tag_counts)
-        self.at = np.where(self.at < 0, -1, _places(order)[self.at]) if len(order) else self.at
-        self.names = self.names[order]
-        vocabulary = self.raw.gather(self.names).alias("tag")
-        offsets, ids = _core.remap(self.source.offsets, self.source.ids, self._map(), len(order))
-        table = TagTable(vocabulary, offsets, ids, _checked=True)
+        places = _places(order)
+        vocabulary = self.raw.gather(self.names[order]).alias("tag")
+        table = TagTable(vocabulary, offsets, places.astype(np.uint32)[ids], _checked=True)
+        into = pl.Series(np.append(places, -1)[self.at]).replace(-1, None)
         labels = pl.Series(["rare", "kept", *STEPS])
         ledger = pl.DataFrame(
             {
                 "raw": self.raw,
                 "count": self.counts,
                 "step": labels.gather(self.step.astype(np.int64) + 1),
-                "into": vocabulary.gather(pl.Series(self.at).replace(-1, None)),
+                "into": vocabulary.gather(into),
                 "round": pl.Series(self.round).replace(0, None),
                 "evidence": pl.Series(self.evidence).fill_nan(None),
             }
@@ -309,7 +314,11 @@ def _by_count(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The order by count descending, then bytewise."""
     import polars as pl
 
-    frame = pl.DataFrame({"word": words, "count": counts}).with_row_index()
+    frame = pl.DataFrame({"word": words, "count": counts})
+    rising = (pl.col("count").diff() < 0) | ((pl.col("count").diff() == 0) & (pl.col("word") > pl.col("word").shift()))
+    if frame.select(rising.fill_null(True).all()).item():  # as interning leaves it
+        return np.arange(len(words))
+    frame = frame.with_row_index()
     return np.asarray(frame.sort("count", "word", descending=[True, False])["index"], np.int64)
 
 

@@ -62,11 +62,16 @@ class TagTable:
                 f"expected a Polars series of lists of strings, found {type(series).__name__}",
                 hint="wrap lists with `pl.Series(rows, dtype=pl.List(pl.String))`",
             )
+        if series.dtype in (pl.Null, pl.List(pl.Null)):  # rows without any tag: what `pl.Series([[], []])` makes
+            series = series.cast(pl.List(pl.String))
         try:
-            vocabulary, offsets, ids, _ = _core.intern(series)
+            vocabulary, offsets, ids, counts = _core.intern(series)
         except ValueError as error:
             raise DataError(f"column `{series.name}`: {error}", hint="cast it to `pl.List(pl.String)`") from None
-        return cls(pl.DataFrame(vocabulary)["tag"], offsets, ids, _checked=True)
+        table = cls(pl.DataFrame(vocabulary)["tag"], offsets, ids, _checked=True)
+        counts.setflags(write=False)
+        table.__dict__["counts"] = counts  # counted already: the cached property starts full
+        return table
 
     @classmethod
     def from_arrays(cls, vocabulary: pl.Series | Sequence[str], offsets: Any, ids: Any) -> TagTable:
