@@ -54,19 +54,68 @@ def check_keys(found: Mapping[str, Any], known: set[str], where: str) -> None:
 
 
 def settings_from(kind: type[T], *layers: Mapping[str, Any]) -> T:
-    """The settings dataclass `kind` with the first layer that has a value for a field, else its default.
+    """The settings dataclass `kind`, each field from the first layer that has it, else its default.
 
-    A None in a layer means that nothing was said. Fields a layer does not know are left alone.
+    None in a layer means that nothing was said; keys that `kind` has no field for belong to somebody else. Raises
+    `ConfigError` for a value of the wrong type (the dataclass itself checks domains).
+
+    >>> from instag.selection import SelectSettings
+    >>> settings_from(SelectSettings, {"k": 10}, {"k": 20, "seed": 3}).seed
+    3
     """
-    fields = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
     chosen: dict[str, Any] = {}
-    for name in fields:
-        for layer in layers:
-            if layer.get(name) is not None:
-                value = layer[name]
-                chosen[name] = tuple(value) if isinstance(value, list) else value
-                break
-    try:
-        return kind(**chosen)
-    except TypeError as error:
-        raise ConfigError(f"settings of `{kind.__name__}`: {error}") from None
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        value = next((layer[field.name] for layer in layers if layer.get(field.name) is not None), None)
+        if value is None:
+            continue
+        value = tuple(value) if isinstance(value, list) else value
+        # Annotations are strings that name plain types: `float | None`, `Literal["single"]`, `tuple[str, ...]`.
+        types = {"str" if part[:7] == "Literal" else part.split("[")[0] for part in str(field.type).split(" | ")}
+        found = type(value).__name__
+        if found not in types and not (found == "int" and "float" in types):
+            raise ConfigError(f"`{field.name}` is {value!r}, must be {' or '.join(sorted(types & _PLAIN))}")
+        chosen[field.name] = value
+    return kind(**chosen)
+
+
+_PLAIN = {"bool", "float", "int", "str", "tuple"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """A whole run as a TOML file says it: `files` and `run` are paths from here, `stages` what is said for each."""
+
+    files: list[str]
+    run: str | None
+    stages: dict[str, dict[str, Any]]
+
+
+def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
+    """A config of `instag run`: `files`, `run` and a table a stage; its paths are relative to the file.
+
+    `known` has the keys of each stage. Raises `ConfigError` naming the file and the key.
+    """
+    config = read_config(path)
+    check_keys(config, {"files", "run", *known}, str(path))
+    for stage, keys in known.items():
+        table = config.setdefault(stage, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: `{stage}` is {table!r}, must be a table", hint=f"write `[{stage}]`")
+        check_keys(table, keys, f"{path}: [{stage}]")
+    files = config.get("files", [])
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files) or not files:
+        raise ConfigError(f"{path}: `files` is {files!r}, must be a list of paths", hint='files = ["data/*.jsonl"]')
+    if not isinstance(config.get("run"), str | None):
+        raise ConfigError(f"{path}: `run` is {config['run']!r}, must be a path")
+
+    def here(name: str) -> str:
+        source, equals, file = name.rpartition("=")
+        return name if "://" in name else f"{source}{equals}{path.parent / file}"
+
+    stages = {stage: dict(config[stage]) for stage in known}
+    for stage, name in (("tag", "answers"), ("tag", "prompt")):
+        value = stages[stage].get(name)
+        if isinstance(value, str) and (name != "prompt" or (path.parent / value).is_file()):
+            stages[stage][name] = str(path.parent / value)
+    run = str(path.parent / config["run"]) if "run" in config else None
+    return RunConfig([here(file) for file in files], run, stages)

@@ -6,6 +6,10 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from instag.tagger import Progress, ProgressHook
 
 # What a long piece of work is given to report with: call it with how much more is done.
 Advance = Callable[[int], None]
@@ -50,6 +54,19 @@ class Talk:
                 yield lambda n: bar.update(n) and None
         else:
             yield _plain(label, total, unit)
+
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[ProgressHook]:
+        """Progress of a tagger, which tells how far it is and not how much more is done."""
+        with self.bar(label, unit="query") as advance:
+            done = 0
+
+            def hook(progress: Progress) -> None:
+                nonlocal done
+                advance(progress.done - done)
+                done = progress.done
+
+            yield hook
 
 
 def _plain(label: str, total: int | None, unit: str) -> Advance:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from instag import _core
 from instag.errors import ConfigError, DataError
-from instag.inputs import Files, expand
+from instag.inputs import Files, Input, expand
 from instag.opening import BLOCK, Raw, blocks, decompressed, file_kind, new_digest
 from instag.pooling import FileTables, pool_tables
 from instag.tabular import csv_lines, hf_path, parquet_lines
@@ -92,9 +92,29 @@ def read(
         raise ConfigError(f"`schema` is `{schema}`, which is none", hint=f"use one of {names}")
     if limit is not None and limit < 1:
         raise ConfigError(f"`limit` is {limit}, but must be at least 1")
-    settings = _Settings(schema, source_column, limit, progress)
+    done = read_tables(expand(files), Reads(schema, source_column, limit, progress))
+    return Pool(**pool_tables(done, limit))
+
+
+@dataclass(frozen=True)
+class Reads:
+    """How records are read; with `tagged`, the members with the tags and the id, tags stand in place of queries."""
+
+    schema: str | None = None
+    source_column: str | None = None
+    limit: int | None = None
+    progress: Advance | None = None
+    tagged: tuple[str, str | None] | None = None
+
+    def enough(self, done: list[FileTables]) -> bool:
+        """Whether the limit is reached."""
+        return self.limit is not None and _distinct(done) >= self.limit
+
+
+def read_tables(inputs: Sequence[Input], settings: Reads) -> list[FileTables]:
+    """The tables of each file, in order; `DataError` where nothing is taken from any of them."""
     done: list[FileTables] = []
-    for number, given in enumerate(expand(files)):
+    for number, given in enumerate(inputs):
         file = FileTables(given, number)
         done.append(file)
         try:
@@ -109,22 +129,10 @@ def read(
     if len(refused) == len(done):
         every = "\n  ".join(refused)
         raise DataError(every if len(refused) == 1 else f"none of the files holds instructions:\n  {every}")
-    return Pool(**pool_tables(done, limit))
+    return done
 
 
-@dataclass(frozen=True)
-class _Settings:
-    schema: str | None
-    source_column: str | None
-    limit: int | None
-    progress: Advance | None
-
-    def enough(self, done: list[FileTables]) -> bool:
-        """Whether the limit is reached."""
-        return self.limit is not None and _distinct(done) >= self.limit
-
-
-def _read_file(file: FileTables, settings: _Settings, done: list[FileTables]) -> None:
+def _read_file(file: FileTables, settings: Reads, done: list[FileTables]) -> None:
     path = file.given.path
     if path.startswith("hf://"):
         file.format = "parquet"
@@ -148,7 +156,7 @@ def _read_file(file: FileTables, settings: _Settings, done: list[FileTables]) ->
 
 
 def _read_text(
-    file: FileTables, parts: Iterator[tuple[bytes, bool]], kind: str, settings: _Settings, done: list[FileTables]
+    file: FileTables, parts: Iterator[tuple[bytes, bool]], kind: str, settings: Reads, done: list[FileTables]
 ) -> None:
     """JSON or plain text, block by block: what a block leaves over comes before the next."""
     layout = "text" if kind == "text" else ""
@@ -166,7 +174,7 @@ def _read_text(
             if layout == "lines":
                 file.format = file.format.replace("json", "jsonl")
         tables, used, place, layout = _core.read_block(
-            rest, layout, place, last, settings.schema, settings.source_column
+            rest, layout, place, last, settings.schema, settings.source_column, settings.tagged
         )
         # A record that goes on is looked at again when it has doubled, so that a long one costs no square.
         wanted = 0 if used else 2 * len(rest)
@@ -177,7 +185,7 @@ def _read_text(
     file.rows = place[2]
 
 
-def _read_rows(file: FileTables, parts: Iterator[bytes], settings: _Settings, done: list[FileTables]) -> str:
+def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, done: list[FileTables]) -> str:
     """Rows as JSON lines, a batch at a time; byte ranges mean nothing. Returns the digest of the lines."""
     import polars as pl
 
@@ -186,7 +194,7 @@ def _read_rows(file: FileTables, parts: Iterator[bytes], settings: _Settings, do
     for block in parts:
         digest.update(block)
         (records, queries, rejected), _, place, _ = _core.read_block(
-            block, "lines", place, True, settings.schema, settings.source_column
+            block, "lines", place, True, settings.schema, settings.source_column, settings.tagged
         )
         file.add((pl.DataFrame(records).with_columns(no_range), queries, rejected))
         if settings.enough(done):
@@ -195,7 +203,7 @@ def _read_rows(file: FileTables, parts: Iterator[bytes], settings: _Settings, do
     return digest.hexdigest()
 
 
-def _read_wrapped(file: FileTables, compression: str | None, settings: _Settings, done: list[FileTables]) -> None:
+def _read_wrapped(file: FileTables, compression: str | None, settings: Reads, done: list[FileTables]) -> None:
     """A file that is one object around a list of records; read whole, since only its end tells that it is one."""
     with Raw(file.given.path) as raw:
         data = b"".join(decompressed(raw, compression, BLOCK))
@@ -209,7 +217,7 @@ def _read_wrapped(file: FileTables, compression: str | None, settings: _Settings
     file.rejected = []
     place = (start, data.count(b"\n", 0, start), 0)
     tables, _, place, _ = _core.read_block(
-        data[start:end], "array", place, True, settings.schema, settings.source_column
+        data[start:end], "array", place, True, settings.schema, settings.source_column, settings.tagged
     )
     file.add(tables)
     file.rows = place[2]

@@ -87,7 +87,7 @@ class Run:
     >>> run = Run(tempfile.mkdtemp())
     >>> with run.write("tag", settings={"tagger": "keyphrase"}, inputs={}) as out:
     ...     out.table("queries", pl.DataFrame({"id": ["a"]}))
-    >>> run.is_current("tag", stage_key("tag", {"tagger": "keyphrase"}, {})), run.state("select")
+    >>> run.is_current("tag", settings={"tagger": "keyphrase"}, inputs={}), run.state("select")
     (True, 'absent')
     """
 
@@ -133,10 +133,12 @@ class Run:
             )
         return manifest
 
-    def is_current(self, stage: str, key: str) -> bool:
-        """Whether a stage is finished, was made with this key, and its outputs are still what it wrote."""
+    def is_current(self, stage: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
+        """Whether a stage is finished, was made with these settings and inputs, and its outputs still agree."""
         manifest = self.manifest(stage)
-        return manifest is not None and manifest.get("key") == key and self._changed(stage, manifest) is None
+        if manifest is None or manifest.get("key") != stage_key(stage, settings, inputs):
+            return False
+        return self._changed(stage, manifest) is None
 
     def _changed(self, stage: str, manifest: Mapping[str, Any]) -> str | None:
         for output in manifest["outputs"]:

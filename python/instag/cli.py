@@ -1,0 +1,265 @@
+"""The command line: flags in, stages called, a summary out. Data goes to stdout, talk to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from instag.errors import InstagError
+from instag.progress import Talk
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SCHEMAS = "alpaca, sharegpt, messages, prompt-completion, question-answer, text, turns, instances"
+_STEPS = ["frequency", "rule", "semantic", "association"]
+
+# The flags of each stage: name -> what click is told; `instag run` takes them all. A flag that was not given is None:
+# then the TOML file decides, then the default, which stands in the settings dataclass and is repeated here for people.
+_TAG: dict[str, dict[str, Any]] = {
+    "tagger": {
+        "type": click.Choice(["openai", "keyphrase"]),
+        "help": "Any OpenAI-compatible endpoint (`openai`, default), or the offline baseline (`keyphrase`).",
+    },
+    "model": {"metavar": "M", "help": "The model that tags."},
+    "base_url": {
+        "metavar": "U",
+        "help": "The endpoint, e.g. http://localhost:8000/v1 (default OPENAI_BASE_URL, OpenAI).",
+    },
+    "prompt": {"metavar": "paper|FILE", "help": "The paper's prompt (default), or a file with `{query}` in it."},
+    "answers": {"metavar": "PATH", "help": "Store of paid answers; runs may share one (default RUN/answers.sqlite)."},
+    "concurrency": {"type": click.IntRange(1), "metavar": "N", "help": "Requests in flight."},
+    "max_failure_rate": {
+        "type": click.FloatRange(0, 1),
+        "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",
+    },
+    "schema": {"metavar": "S", "help": f"Force one schema instead of detecting it: {_SCHEMAS}."},
+    "limit": {"type": click.IntRange(1), "metavar": "N", "help": "Read only the first N records of the pool."},
+}
+_NORMALIZE: dict[str, dict[str, Any]] = {
+    "min_count": {"type": int, "help": "Frequency filtering: drop raw tags held by fewer queries (default 20)."},
+    "max_cosine_distance": {
+        "type": float,
+        "metavar": "D",
+        "help": "Semantic aggregation: merge up to here (default the embedder's own; 0.05 belongs to PhraseBERT).",
+    },
+    "min_rule_count": {"type": int, "help": "Association: queries a rule must hold in (default 40)."},
+    "min_rule_confidence": {"type": float, "help": "Association: confidence a rule must have (default 0.99)."},
+    "embedder": {
+        "metavar": "NAME",
+        "help": "`lexical` (default, no model), `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.",
+    },
+    "linkage": {
+        "type": click.Choice(["single", "complete"]),
+        "help": "How near tags form groups (default single: the paper's DBSCAN).",
+    },
+    "neighbors": {"type": click.Choice(["auto", "exact", "hnsw"]), "help": "How near tags are found (default auto)."},
+    "stemmer": {"metavar": "porter|none|LANG", "help": "Stemmer of the rule step (default porter)."},
+    "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
+    "skip": {"multiple": True, "type": click.Choice(_STEPS), "help": "Leave a step out; may be repeated."},
+}
+_SELECT: dict[str, dict[str, Any]] = {
+    "k": {"type": int, "metavar": "N", "help": "Samples to select (default 6000)."},
+    "method": {
+        "type": click.Choice(["complexity-first", "random", "complexity", "coverage"]),
+        "help": "How (default complexity-first, the paper's Algorithm 1).",
+    },
+    "complexity": {
+        "type": click.Choice(["union", "mean-per-turn", "max-turn"]),
+        "help": "Tags of a chat: of all turns together (default), the mean of its turns, or its largest turn.",
+    },
+    "seed": {"type": int, "help": "Seed of `random` (default 0)."},
+    "format": {
+        "type": click.Choice(["original", "messages"]),
+        "help": "`selected.jsonl` as the sources have it (default), or in one uniform schema.",
+    },
+    "allow_partial": {
+        "is_flag": True,
+        "default": None,
+        "help": "Also select samples with a turn whose tagging failed.",
+    },
+}
+
+
+def _with(*groups: dict[str, dict[str, Any]]) -> Callable[[F], F]:
+    """The flags of the stages named, and the two every command has."""
+
+    def add(command: F) -> F:
+        command = click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")(command)
+        command = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")(command)
+        for name, told in reversed([flag for group in groups for flag in group.items()]):
+            command = click.option("--" + name.replace("_", "-"), name, **told)(command)
+        return command
+
+    return add
+
+
+def _said(options: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said on the command line for one stage."""
+    return {name: options[name] for name in group if options[name] not in (None, ())}
+
+
+def _finish(summary: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(summary, ensure_ascii=False))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="instag", prog_name="instag")
+def cli() -> None:
+    r"""Turn pools of instruction data into an understood, small, good training set (#InsTag, arXiv 2308.07074).
+
+    \b
+    A first run, offline, on files of instructions in almost any form:
+        instag run data/*.jsonl --run my-run --tagger keyphrase --k 1000
+    With ChatGPT, or any OpenAI-compatible endpoint (OPENAI_API_KEY, --base-url):
+        instag run data/*.jsonl --run my-run --k 6000
+    Stage by stage:
+        instag tag data/*.jsonl --run my-run; instag normalize my-run; instag analyze my-run; instag select my-run
+
+    Settings come from flags, then a TOML file (`instag run CONFIG.toml`), then the paper's. A second run does only
+    what is stale. Exit codes: 0; 1 data or configuration; 2 usage; 3 too many failures or no endpoint; 130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--run", "run_path", required=True, metavar="RUN", help="The run folder to write to.")
+@_with(_TAG)
+def tag(files: tuple[str, ...], run_path: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Read FILES and tag every user query.
+
+    FILES are JSON, JSONL, Parquet or CSV (.gz and .zst too), globs, or NAME=FILE to name the source.
+    """
+    from instag import stages
+
+    _finish(stages.tag_stage(run_path, files, _said(options, _TAG), Talk(quiet=quiet)), as_json)
+
+
+@cli.command(name="import")
+@click.argument("tags", nargs=-1, required=True)
+@click.option("--run", "run_path", required=True, metavar="RUN", help="The run folder to write to.")
+@click.option("--column", default="tags", show_default=True, help="The column of tags.")
+@click.option("--id-column", help="The column of ids (default: FILE:ROW).")
+@click.option("--source-column", help="The column that names the source (default: the file's stem).")
+@_with()
+def import_(
+    tags: tuple[str, ...],
+    run_path: str,
+    column: str,
+    id_column: str | None,
+    source_column: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Take data that is tagged already, straight to `normalize`.
+
+    TAGS are files or folders of shards: Parquet, JSON, JSONL (.gz and .zst too). A row is one query; nothing is
+    deduplicated.
+    """
+    from instag import stages
+
+    talk = Talk(quiet=quiet)
+    summary = stages.import_stage(run_path, tags, talk, column=column, id_column=id_column, source_column=source_column)
+    _finish(summary, as_json)
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@_with(_NORMALIZE)
+def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Make the tags of RUN consistent: the paper's four steps, with a ledger of what became of every raw tag."""
+    from instag import stages
+
+    _finish(stages.normalize_stage(run, _said(options, _NORMALIZE), Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@_with()
+def analyze(run: str, as_json: bool, quiet: bool) -> None:
+    """Measure diversity, complexity and overlap of the sources of RUN."""
+    from instag import stages
+
+    _finish(stages.analyze_stage(run, Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@_with(_SELECT)
+def select(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Pick the subset of RUN: `select/selected.jsonl`, always reported beside random subsets of the same size."""
+    from instag import stages
+
+    _finish(stages.select_stage(run, _said(options, _SELECT), Talk(quiet=quiet)), as_json)
+
+
+@cli.command(name="run")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--run", "run_path", metavar="RUN", help="The run folder to write to.")
+@_with(_TAG, _NORMALIZE, _SELECT)
+def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
+    """All stages: tag, normalize, analyze, select.
+
+    FILES are as for `instag tag`; or one CONFIG.toml, whose paths are relative to it.
+    """
+    from instag import stages
+
+    groups = {"tag": _TAG, "normalize": _NORMALIZE, "select": _SELECT}
+    said = {stage: _said(options, group) for stage, group in groups.items()}
+    known = {stage: set(group) for stage, group in groups.items()}
+    _finish(stages.run_all(files, run_path, said, known, Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@click.option("--annotated", is_flag=True, help="Every record with its tags, their count and its rank.")
+@click.option("--out", metavar="FILE", help="Where to (default RUN/annotated.jsonl).")
+@_with()
+def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: bool) -> None:
+    """Write the records of RUN with what was found out about them."""
+    if not annotated:
+        raise click.UsageError("say what to export: --annotated")
+    from instag.exporting import export_annotated
+
+    _finish(export_annotated(run, out, Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@_with()
+def show(run: str, as_json: bool, quiet: bool) -> None:
+    """Say what stands in RUN, what is stale, the counts, and what failed."""
+    from instag.exporting import show as show_run
+
+    _finish(show_run(run, Talk(quiet=quiet)), as_json)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point: errors become one line on stderr and an exit code."""
+    try:
+        code = cli.main(args=arguments, prog_name="instag", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except InstagError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted: what was finished or answered stays, the same command goes on from there", file=sys.stderr)
+        code = 130
+    except MemoryError:
+        print("error: memory ran out\nhint: read fewer files at a time (`--limit`, or one run a file)", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        # The reader of our stdout is gone (`| head`): nothing more to say, and nothing to flush at exit.
+        sys.stdout = None
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

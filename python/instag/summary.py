@@ -1,0 +1,96 @@
+"""What a person is told about a stage: always from its manifest, so that old and new results read the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from instag.progress import Talk
+
+_SHOWN = 40  # files or sources, before a line says how many more there are
+_NAMES = 12
+
+
+def tell(manifest: Mapping[str, Any], folder: Path, talk: Talk, *, fresh: bool) -> None:
+    """Says what a finished stage holds: its tables' counts, its notes, and where its files are."""
+    stage = manifest["stage"]
+    how = f"made in {manifest['seconds']:.1f} s" if fresh else f"stands since {manifest['finished']}, not made again"
+    talk.line(f"{stage}: {how}")
+    _TELL[stage](manifest["counts"], talk)
+    for note in manifest["notes"]:
+        talk.line(f"  note: {note}".replace("\n", "\n  "))
+    talk.line(f"  in {folder}: {', '.join(output['name'] for output in manifest['outputs'])}")
+
+
+def _tag(counts: Mapping[str, Any], talk: Talk) -> None:
+    header = ["source", "schema", "rows", "samples", "queries", "rejected"]
+    files = counts["files"]
+    talk.table(header, [[file[name] for name in header] for file in files[:_SHOWN] if not file["refused"]])
+    if len(files) > _SHOWN:
+        talk.line(f"  ... and {len(files) - _SHOWN:,} more files")
+    for file in files:
+        if file["refused"]:
+            talk.line(f"  refused: {file['path']}: {file['refused']}".replace("\n", "\n  "))
+    talk.line(
+        f"  {counts['records']:,} records, {counts['samples']:,} samples ({counts['duplicates']:,} exact duplicates), "
+        f"{counts['rejected']:,} rejected"
+    )
+    distinct = "" if counts["distinct_queries"] is None else f" ({counts['distinct_queries']:,} distinct)"
+    talk.line(
+        f"  {counts['queries']:,} queries{distinct}: {counts['failed']:,} failed, "
+        f"{counts['untagged']:,} without tags, {counts['mean_tags']:.2f} tags a query, "
+        f"{counts['tags']:,} distinct raw tags"
+    )
+    for reason, count in counts["failed_by_reason"].items():
+        talk.line(f"  failed: {reason}: {count:,}")
+
+
+def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
+    steps = counts["steps"]
+    talk.table(["tags left after", "tags", "occurrences"], [list(step.values()) for step in steps])
+    for step in ("rule", "semantic", "association"):
+        shown = [f"{e['raw']} -> {e['into']}" for e in counts["examples"] if e["step"] == step]
+        if shown:
+            talk.line(f"  {step}, {counts['ledger'][step]:,} raw tags renamed, e.g. {'; '.join(shown)}")
+
+
+def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
+    rows = [*counts["sources"][:_SHOWN], {**counts["pool"], "source": "the whole pool"}]
+    talk.table(list(rows[0]), [list(row.values()) for row in rows])
+    if len(counts["sources"]) > _SHOWN:
+        talk.line(f"  ... and {len(counts['sources']) - _SHOWN:,} more sources")
+    for title, chosen in (("most frequent", counts["top"][:_NAMES]), ("rarest", counts["rare"][-_NAMES:])):
+        shown = ", ".join(f"{tag['tag']} ({tag['count']:,})" for tag in chosen)
+        talk.line(f"  {title} tags: {shown}")
+    zipf = counts["zipf"]
+    if zipf["exponent"] is not None:
+        talk.line(
+            f"  counts fall as rank^-{zipf['exponent']:.2f}; {zipf['half']:,} tags make half of all occurrences, "
+            f"{zipf['singletons']:,} are held by one sample alone"
+        )
+    if counts["incomplete"]:
+        talk.line(f"  {counts['incomplete']:,} samples with a failed turn are left out of complexity")
+
+
+def _select(counts: Mapping[str, Any], talk: Talk) -> None:
+    left_out = f", {counts['incomplete']:,} of them with a failed turn" if counts["incomplete"] else ""
+    talk.line(f"  {counts['selected']:,} of {counts['pool']:,} samples{left_out}")
+    random = counts["random"]
+    names = ["coverage", "mean_tags", "mean_turns"]
+    talk.table(
+        ["subset", "coverage", "tags a sample", "turns a sample"],
+        [
+            [counts["method"], *(counts[name] for name in names)],
+            [f"random (mean of {random['seeds']})", *(random[name] for name in names)],
+            ["  its standard deviation", *(random[f"{name}_std"] for name in names)],
+        ],
+    )
+
+
+_TELL: dict[str, Callable[[Mapping[str, Any], Talk], None]] = {
+    "tag": _tag,
+    "normalize": _normalize,
+    "analyze": _analyze,
+    "select": _select,
+}

@@ -1,0 +1,273 @@
+"""The command line from outside: what goes to stdout and stderr, exit codes, what is made again and what is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from instag import cli
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.out))
+
+
+Instag = Callable[..., Said]
+
+
+@pytest.fixture
+def instag(capsys: pytest.CaptureFixture[str]) -> Instag:
+    def call(*arguments: object) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Said(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    """Forty instructions of a few kinds, one of them twice, one line broken."""
+    verbs = ["Write a poem about", "Translate into French:", "Fix the Python code for", "Summarize the article about"]
+    things = ["rain", "trees", "sorting", "the moon", "bread", "trains", "maps", "music", "rivers", "ants"]
+    rows = [{"instruction": f"{v} {t}.", "input": "", "output": "ok"} for v in verbs for t in things]
+    lines = [json.dumps(row) for row in [*rows, rows[0]]]
+    lines.insert(3, '{"instruction": "cut off')
+    path = tmp_path / "chats.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+FLAGS = ("--tagger", "keyphrase", "--min-count", 2, "--min-rule-count", 3, "--k", 8)
+
+
+def test_the_main_job_from_files_to_a_subset(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = instag("run", chats, "--run", run, *FLAGS, "--json")
+    assert said.code == 0, said.err
+    stages = said.json["stages"]
+    assert list(stages) == ["tag", "normalize", "analyze", "select"]
+    assert stages["tag"]["counts"]["samples"] == 40
+    assert stages["tag"]["counts"]["duplicates"] == 1
+    assert stages["tag"]["counts"]["rejected"] == 1
+    assert pl.read_parquet(run / "tag" / "rejected.parquet")["line"].to_list() == [4]
+    selected = (run / "select" / "selected.jsonl").read_text().splitlines()
+    assert len(selected) == 8
+    assert set(selected) <= set(chats.read_text().splitlines())
+    assert stages["select"]["counts"]["random"]["seeds"] == 20
+    for path in (path for stage in stages.values() for path in stage["outputs"]):
+        assert Path(path).is_file()
+    assert "offline" in said.err
+    assert not said.out.count("\n") > 1
+
+
+def test_a_second_run_does_only_what_is_stale(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+
+    def fresh(*flags: object) -> list[str]:
+        stages = instag("run", chats, "--run", run, *FLAGS, *flags, "--json").json["stages"]
+        return [name for name, stage in stages.items() if stage["fresh"]]
+
+    assert fresh() == ["tag", "normalize", "analyze", "select"]
+    assert fresh() == []
+    assert fresh("--seed", 1, "--method", "random") == ["select"]
+    assert fresh("--stemmer", "none")[:1] == ["normalize"]
+    chats.write_text(chats.read_text().replace("rain", "snow"))
+    assert fresh("--stemmer", "none")[0] == "tag"
+
+
+def test_stages_one_by_one_equal_run(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert instag("run", chats, "--run", whole, *FLAGS).code == 0
+    assert instag("tag", chats, "--run", parts, "--tagger", "keyphrase").code == 0
+    assert instag("normalize", parts, "--min-count", 2, "--min-rule-count", 3).code == 0
+    assert instag("analyze", parts).code == 0
+    assert instag("select", parts, "--k", 8).code == 0
+    for path in (path for path in whole.rglob("*") if path.is_file() and path.name not in ("manifest.json", ".lock")):
+        assert path.read_bytes() == (parts / path.relative_to(whole)).read_bytes(), path.name
+
+
+def test_a_config_with_paths_relative_to_it(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    config = tmp_path / "job.toml"
+    config.write_text(
+        'files = ["chats.jsonl", "more=chats.jsonl"]\nrun = "out"\n[tag]\ntagger = "keyphrase"\n'
+        "[normalize]\nmin-count = 2\nmin_rule_count = 3\n[select]\nk = 5\n"
+    )
+    said = instag("run", config, "--k", 7, "--json")
+    assert said.code == 0, said.err
+    stages = said.json["stages"]
+    assert stages["select"]["counts"]["selected"] == 7
+    assert [s["source"] for s in stages["analyze"]["counts"]["sources"]] == ["chats", "more"]
+    assert (tmp_path / "out" / "select" / "selected.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("files = [", "is not TOML"),
+        ("", "`files` is []"),
+        ('files = "a"', "must be a list"),
+        ('files = ["a"]\nrun = 3', "`run` is 3"),
+        ('files = ["a"]\nruns = "r"', "unknown key `runs`\nhint: did you mean `run`?"),
+        ('files = ["a"]\nrun = "r"\n[normalize]\nmin_cuont = 2', "[normalize]: unknown key `min_cuont`"),
+        (
+            'files = ["chats.jsonl"]\nrun = "r"\n[tag]\ntagger = "keyphrase"\n[normalize]\nmin_count = "a"',
+            "`min_count`",
+        ),
+        ('files = ["a"]\nrun = "r"\nselect = 3', "`select` is 3, must be a table"),
+    ],
+)
+def test_a_broken_config_is_one_clear_error(
+    instag: Instag, chats: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    config = tmp_path / "job.toml"
+    config.write_text(text)
+    said = instag("run", config)
+    assert (said.code, said.out) == (1, "")
+    assert message in said.err
+    assert said.err.startswith("error: ") or "error: " in said.err
+
+
+def test_show_says_what_stands_and_what_is_stale(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    instag("run", chats, "--run", run, *FLAGS)
+    assert {s["state"] for s in instag("show", run, "--json").json["stages"].values()} == {"current"}
+    instag("normalize", run, "--min-count", 3)
+    states = {name: s["state"] for name, s in instag("show", run, "--json").json["stages"].items()}
+    assert states == {"tag": "current", "normalize": "current", "analyze": "stale", "select": "stale"}
+    said = instag("show", run)
+    assert "stale" in said.err
+    assert said.code == 0
+
+
+def test_export_annotated_gives_every_record_with_tags_count_and_rank(
+    instag: Instag, chats: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    instag("run", chats, "--run", run, *FLAGS)
+    assert instag("export", run, "--annotated").code == 0
+    records = [json.loads(line) for line in (run / "annotated.jsonl").read_text().splitlines()]
+    assert len(records) == 41
+    assert all(record["instag"]["count"] == len(record["instag"]["tags"]) for record in records)
+    ranks = {record["instag"]["rank"] for record in records}
+    assert ranks == {None, *range(8)}
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_import_takes_tagged_rows_straight_to_normalize(instag: Instag, tmp_path: Path, compress: bool) -> None:
+    rows = [{"n": i, "who": "ab"[i % 2], "Tags": ["Web Dev", f"t{i % 3}"] if i else None} for i in range(30)]
+    run = tmp_path / "run"
+    if compress:
+        import gzip
+
+        path = tmp_path / "t.jsonl.gz"
+        path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    else:
+        path = tmp_path / "t.parquet"
+        pl.DataFrame(rows).write_parquet(path)
+    said = instag(
+        "import", path, "--run", run, "--column", "Tags", "--id-column", "n", "--source-column", "who", "--json"
+    )
+    assert said.code == 0, said.err
+    assert said.json["counts"]["samples"] == 30
+    assert said.json["counts"]["untagged"] == 1
+    assert instag("normalize", run, "--min-count", 2, "--min-rule-count", 40).code == 0
+    assert instag("analyze", run).code == 0
+    assert instag("select", run, "--k", 4).code == 0
+    assert pl.read_parquet(run / "analyze" / "sources.parquet")["source"].to_list() == ["a", "b"]
+    picked = [json.loads(line) for line in (run / "select" / "selected.jsonl").read_text().splitlines()]
+    assert picked == [rows[int(i)] for i in pl.read_parquet(run / "select" / "picks.parquet")["id"]]
+
+
+def test_a_source_that_changed_since_it_was_read_stops_select(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    instag("tag", chats, "--run", run, "--tagger", "keyphrase")
+    instag("normalize", run, "--min-count", 2, "--min-rule-count", 3)
+    chats.write_text(chats.read_text().replace("rain", "snow"))
+    said = instag("select", run, "--k", 8)
+    assert said.code == 1
+    assert "chats.jsonl" in said.err
+    assert "hint:" in said.err
+    assert not (run / "select" / "selected.jsonl").exists()
+
+
+def test_more_than_there_are_selects_what_there_is_and_says_so(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said = instag("run", chats, "--run", run, *FLAGS[:-1], 1000, "--json")
+    assert said.code == 0
+    assert said.json["stages"]["select"]["counts"]["selected"] <= 40
+    assert "1,000 asked for" in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["tag", "nowhere.jsonl", "--run", "r", "--tagger", "keyphrase"], 1, "nowhere.jsonl"),
+        (["run", "chats.jsonl", "--tagger", "keyphrase"], 1, "no run folder is named"),
+        (["run", "chats.jsonl", "--run", "r", "--tagger", "keyphrase", "--k", "0"], 1, "`k` is 0"),
+        (["run", "chats.jsonl", "--run", "r", "--tagger", "keyphrase", "--min-count", "0"], 1, "`min_count` is 0"),
+        (["run", "chats.jsonl", "--run", "r", "--tagger", "keyphrase", "--schema", "nope"], 1, "nope"),
+        (["run", "chats.jsonl", "--run", "r", "--tagger", "keyphrase", "--schema", "turns"], 1, "turns"),
+        (["normalize", "nowhere"], 1, "stage `tag` of `nowhere` is not there"),
+        (["select", "nowhere"], 1, "is not there"),
+        (["export", "nowhere", "--annotated"], 1, "is not there"),
+        (["show", "nowhere"], 1, "nowhere"),
+        (["tag", "chats.jsonl"], 2, "--run"),
+        (["frob"], 2, "No such command"),
+        (["export", "nowhere"], 2, "--annotated"),
+        (["normalize", "r", "--linkage", "both"], 2, "linkage"),
+    ],
+)
+def test_wrong_calls_end_in_one_clear_error(
+    instag: Instag,
+    chats: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(chats.parent)
+    said = instag(*arguments)
+    assert (said.code, said.out) == (code, "")
+    assert message in said.err
+    assert "Traceback" not in said.err
+
+
+def test_without_a_key_nothing_falls_back(
+    instag: Instag, chats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    said = instag("run", chats, "--run", tmp_path / "run")
+    assert said.code == 1
+    assert "--tagger keyphrase" in said.err
+
+
+def test_help_teaches_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from instag.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'polars', 'openai', 'tqdm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[]" in done.stdout.splitlines()[-1]
+    assert "--tagger keyphrase" in done.stdout
