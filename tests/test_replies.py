@@ -101,6 +101,9 @@ def test_other_forms_and_hard_characters(text: str, tags: tuple[tuple[str, str],
         ('[{"tag": "Cooking" "explanation": "x"}, {"tag": "Baking", "explanation": "y"}]', "not_json"),
         ('[{"tag": "Cooking", "explanation": "x}, {"tag": "Baking", "explanation": "y"}]', "not_json"),
         ('[{"tag": "Cooking, "explanation": "x"}]', "not_json"),
+        (LIST.replace('[{"tag": "Cooking"', '[{]"tag": "Cooking"'), "not_json"),
+        (LIST.replace('[{"tag"', '"tag"'), "not_json"),
+        (LIST.replace('"tag"', '"tag""', 1), "not_json"),
         ('[{"tag": "Cooking", "explanation": "x"}, {"tag": "Bak', "truncated"),
         ('[{"tag": "Cooking", "explanation": "x"},', "truncated"),
         ('[{"tag": "Cooking", "explanation": "x"', "truncated"),
@@ -158,7 +161,7 @@ def assert_sound(text: str) -> Reply:
 def flat(text: str) -> str:
     r"""Letters and digits alone, `\uXXXX` as its character and other escapes without what they name."""
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match.group(1), 16)), text)
-    text = re.sub(r"\\[bfnrt]", "", text)
+    text = re.sub(r"\\[bfnrt]", "", clean(text))
     return "".join(char for char in text if char.isalnum())
 
 

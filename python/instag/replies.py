@@ -44,6 +44,8 @@ _THOUGHT = re.compile(r".*</think(?:ing)?>", re.DOTALL)
 _LABEL_EDGE = re.compile(r"[\n,:;|`\"'\[\]{}()*]")
 # Where a list of tags was meant to begin; the prompt's own template, echoed, is not one.
 _TAGS_OPEN = re.compile(r"""[\[{]\s*(?:[\[{]\s*){0,2}["'“]?tags?["'”]?\s*:(?!\s*str\b)""", re.IGNORECASE)
+# Left between single objects, it says that they were a list once, or that one of them is broken.
+_REMAINS = re.compile(r"""[\[\]{}]|\btag["'”]?\s*:""", re.IGNORECASE)
 _LINE_END = re.compile(r"[ \t]*(?:\n|\Z)")
 _REFUSAL = re.compile(
     r"\W*(?:(?:i['’]?m|i am) (?:really |very |so )?(?:sorry|unable|not able)|sorry,"
@@ -139,6 +141,8 @@ def _read_tolerant(text: str) -> Reply:
     singles: list[tuple[str, str]] = []
     strings: Pairs | None = None
     reason = "not_json"
+    between = ""  # what no value took
+    end = 0
     for _ in range(_STARTS):
         opening = _BRACKET.search(text, scanner.at)
         if opening is None:
@@ -155,6 +159,8 @@ def _read_tolerant(text: str) -> Reply:
                 return Reply(reason="not_json")
             scanner.at = opening.end()
             continue
+        between += text[end:start]
+        end = scanner.at
         tags = _tags(value)
         if tags is None:
             reason = "wrong_shape"
@@ -162,13 +168,13 @@ def _read_tolerant(text: str) -> Reply:
             singles.extend(tags)
         elif _has_objects(value):
             return Reply(tags)
-        elif strings is None and _stands_alone(text, start, scanner.at):
+        elif strings is None and _stands_alone(text, start, end):
             strings = tags
         else:
             reason = "wrong_shape"
-    if singles:
+    if reason == "not_json" and singles and not _REMAINS.search(between + text[end:]):
         return Reply(_distinct(singles))
-    return Reply(strings) if strings is not None and reason == "not_json" else Reply(reason=reason)
+    return Reply(strings) if strings is not None and reason == "not_json" and not singles else Reply(reason=reason)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

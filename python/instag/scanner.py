@@ -14,6 +14,7 @@ from typing import Any
 _DEPTH = 8
 _SPACE = re.compile(r"\s*")
 _OPENING = {'"': '"', "'": "'", "“": "”"}
+_STOPS = {closing: re.compile(rf"[{closing}\\]") for closing in _OPENING.values()}
 _BARE_KEY = re.compile(r"([A-Za-z_]\w{0,40})\s*:")
 _KEY = re.compile(r"[\w \-]{1,40}")
 _WORD = re.compile(r"-?\d[\d.eE+-]*|true|false|null|True|False|None")
@@ -129,17 +130,17 @@ class Scanner:
 
     def _string(self, end: re.Pattern[str]) -> str:
         closing = _OPENING[self.text[self.at]]
+        stops = _STOPS[closing]
         start = at = self.at + 1
         while True:
             self.steps -= 1
-            quote = self.text.find(closing, at)
-            escape = self.text.find("\\", at, quote if quote >= 0 else len(self.text))
-            if escape >= 0:
-                at = escape + 2
-                continue
-            if quote < 0:
+            stop = stops.search(self.text, at)
+            if stop is None:
                 raise Stopped(cut=True)
-            at = quote + 1
+            if stop.group() == "\\":
+                at = stop.end() + 1
+                continue
+            quote, at = stop.span()
             if end.match(self.text, at):
                 break
             if self.steps < 0 or end is _KEY_END or _KEY_END.match(self.text, at):
