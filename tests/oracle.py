@@ -28,12 +28,12 @@ def normalize(
     rows: list[list[str]],
     min_count: int,
     keys: dict[str, Callable[[str], object]],
-    associate: Callable[[list[list[str]]], dict[str, str]] | None = None,
+    associated: dict[str, str] | None = None,
 ) -> tuple[list[list[str]], dict[str, Fate]]:
     """(rows of final tags, raw tag -> (last step that changed its name, final tag)), by plain rewriting of names.
 
-    `keys` holds a key function for each merging step that runs: names of one key merge. `associate` gives, for rows of
-    names, the name each ends in.
+    `keys` holds a key function for each merging step that runs: names of one key merge. `associated` holds the name
+    that each name left by them ends in.
     """
     rows = [list(dict.fromkeys(row)) for row in rows]
     counts = Counter(tag for row in rows for tag in row)
@@ -53,8 +53,8 @@ def normalize(
         groups = {key(name): [other for other in names if key(other) == key(name)] for name in names}
         best = {k: min(group, key=lambda tag: (-counts[tag], len(tag), tag.encode())) for k, group in groups.items()}
         rename(step, {name: best[key(name)] for name in names})
-    if associate is not None:
-        rename("association", associate(rewritten()))
+    if associated is not None:
+        rename("association", associated)
     return rewritten(), fates
 
 

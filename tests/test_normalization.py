@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import instag
 import oracle
@@ -38,6 +41,35 @@ def test_frequency_and_rule_equal_the_oracle(rows: list[list[str]], min_count: i
     assert fates(made) == expected_fates
     assert made.table.vocabulary.to_list() == oracle.intern(expected)[0]
     check_promises(made, table_of(rows))
+
+
+class FirstLetter:
+    """An embedder for which tags of one first letter mean the same."""
+
+    identity = "first-letter"
+    max_cosine_distance = 0.05
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        letters = sorted({text[:1].lower() for text in texts})
+        return np.eye(max(2, len(letters)), dtype=np.float32)[[letters.index(text[:1].lower()) for text in texts]]
+
+
+@given(st.lists(st.lists(st.sampled_from(["aa", "ab", "Ab", "b", "ba", "c", "d"]), max_size=4), max_size=25))
+def test_all_four_steps_equal_the_oracle(rows: list[list[str]]) -> None:
+    made = normalize(
+        table_of(rows), min_count=2, min_rule_count=2, min_rule_confidence=0.75, embedder=FirstLetter(), stemmer="none"
+    )
+    keys = {"rule": str.lower, "semantic": lambda name: name[:1].lower()}
+    before, _ = oracle.normalize(rows, 2, keys)
+    merges = oracle.merge_associations(before, 2, 0.75)
+    expected, expected_fates = oracle.normalize(rows, 2, keys, {tag: end for tag, (end, _, _) in merges.items()})
+    assert [sorted(row) for row in made.table.to_series().to_list()] == [sorted(row) for row in expected]
+    assert fates(made) == expected_fates
+    check_promises(made, table_of(rows))
+    by_tag = made.ledger.filter(pl.col("step") == "association")
+    for round_, evidence in by_tag.select("round", "evidence").iter_rows():
+        assert (round_, evidence) in {(moved, confidence) for _, moved, confidence in merges.values()}
+    assert made.steps["step"].to_list() == ["raw", "frequency", "rule", "semantic", "association"]
 
 
 def check_promises(made: Normalization, table: TagTable) -> None:
@@ -122,10 +154,11 @@ def test_names_that_keep_their_symbols_are_named() -> None:
         ({"min_count": 2.5}, "a whole number"),
         ({"min_rule_count": True}, "`min_rule_count` is True"),
         ({"min_rule_confidence": 99}, "hint: the paper's 99 % is 0.99"),
-        ({"max_cosine_distance": float("nan")}, "must be from 0 to 2"),
+        ({"max_cosine_distance": float("nan")}, "must be from 0 to 0.5"),
         ({"skip": ("rules",)}, "`skip` does not know 'rules'\nhint: one of frequency, rule, semantic, association"),
         ({"linkage": "average"}, "one of single, complete"),
         ({"neighbors": "fast"}, "one of auto, exact, hnsw"),
+        ({"embedder": "tf-idf"}, "`embedder` is `tf-idf`, which is none"),
         ({"stemmer": "klingon"}, "one of porter, none, arabic"),
         ({"paper_rules": True, "stemmer": "none"}, "`paper_rules` stems with Porter"),
     ],
@@ -145,6 +178,17 @@ def ask_ubuntu(data: Path) -> TagTable:
 def winget(data: Path) -> TagTable:
     records = json.loads((data / "tags" / "winget" / "index.v2.json").read_text(encoding="utf-8"))
     return table_of([record["Tags"] or [] for record in records])
+
+
+def test_real_tags_through_all_four_steps(data: Path) -> None:
+    table = winget(data)
+    made = normalize(table)
+    check_promises(made, table)
+    steps = dict(zip(made.steps["step"], made.steps["tags"], strict=True))
+    assert (steps["raw"], steps["frequency"], steps["rule"]) == (20_827, 714, 663)
+    assert steps["association"] < steps["semantic"] <= steps["rule"]
+    into = dict(made.ledger.filter(pl.col("step") == "association").select("raw", "into").iter_rows())
+    assert into["人工智能"] == "ai"
 
 
 @pytest.mark.parametrize(("read", "min_count"), [(ask_ubuntu, 20), (ask_ubuntu, 1), (winget, 20), (winget, 1)])

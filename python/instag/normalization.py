@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
 from instag import _core
+from instag.embedders import resolve
 from instag.errors import ConfigError
+from instag.semantic import WIDEST_DISTANCE, Linkage, Neighbors, merge_semantic
 from instag.table import TagTable
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ class NormalizeSettings:
     min_rule_count: int = 40
     min_rule_confidence: float = 0.99
     embedder: str | Embedder = "lexical"
-    linkage: Literal["single", "complete"] = "single"
-    neighbors: Literal["auto", "exact", "hnsw"] = "auto"
+    linkage: Linkage = "single"
+    neighbors: Neighbors = "auto"
     stemmer: str = "porter"
     paper_rules: bool = False
     skip: tuple[str, ...] = ()
@@ -55,9 +57,9 @@ class NormalizeSettings:
                 f"`min_rule_confidence` is {self.min_rule_confidence}, must be above 0 and at most 1",
                 hint="the paper's 99 % is 0.99",
             )
-        if self.max_cosine_distance is not None and not 0.0 <= self.max_cosine_distance <= 2.0:
+        if self.max_cosine_distance is not None and not 0.0 <= self.max_cosine_distance <= WIDEST_DISTANCE:
             raise ConfigError(
-                f"`max_cosine_distance` is {self.max_cosine_distance}, must be from 0 to 2",
+                f"`max_cosine_distance` is {self.max_cosine_distance}, must be from 0 to {WIDEST_DISTANCE}",
                 hint="it is a distance, 1 - cosine: the paper's similarity of 0.95 is a distance of 0.05",
             )
         if isinstance(self.skip, str):
@@ -65,8 +67,9 @@ class NormalizeSettings:
         object.__setattr__(self, "skip", tuple(self.skip))
         for step in self.skip:
             _check_choice("skip", step, STEPS)
-        _check_choice("linkage", self.linkage, ("single", "complete"))
-        _check_choice("neighbors", self.neighbors, ("auto", "exact", "hnsw"))
+        _check_choice("linkage", self.linkage, get_args(Linkage))
+        _check_choice("neighbors", self.neighbors, get_args(Neighbors))
+        resolve(self.embedder)
         _check_choice("stemmer", self.stemmer, _core.stemmers())
         if self.paper_rules and self.stemmer != "porter":
             raise ConfigError(
@@ -115,8 +118,8 @@ def normalize(
     min_rule_count: int = 40,
     min_rule_confidence: float = 0.99,
     embedder: str | Embedder = "lexical",
-    linkage: Literal["single", "complete"] = "single",
-    neighbors: Literal["auto", "exact", "hnsw"] = "auto",
+    linkage: Linkage = "single",
+    neighbors: Neighbors = "auto",
     stemmer: str = "porter",
     paper_rules: bool = False,
     skip: Sequence[str] = (),
@@ -207,8 +210,6 @@ class _Work:
 
     def semantic(self, settings: NormalizeSettings) -> None:
         """Merges names that mean the same to the embedder."""
-        from instag.semantic import merge_semantic
-
         merged = merge_semantic(
             self.raw.gather(self.names).to_list(),
             self.tag_counts,
@@ -217,7 +218,8 @@ class _Work:
             linkage=settings.linkage,
             neighbors=settings.neighbors,
         )
-        self.notes.append(f"semantic: embedder `{merged.embedder}`, max_cosine_distance {merged.max_cosine_distance:g}")
+        distance = f", max_cosine_distance {merged.max_cosine_distance:g}" if merged.max_cosine_distance else ""
+        self.notes.append(f"semantic: embedder `{merged.embedder}`{distance}")
         self.notes += [f"semantic: {note}" for note in merged.notes]
         self._merge("semantic", np.asarray(merged.groups, np.int64), evidence=np.asarray(merged.evidence))
 
