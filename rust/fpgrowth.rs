@@ -12,9 +12,14 @@
 //! rows are, and memory for conditional databases is bounded likewise.
 //!
 //! Cost: the rows' squared lengths for the pairs, then what the sets themselves need; 16 bytes a set while mining.
-//! Results do not depend on the number of threads: each most-frequent-last tag is a task of its own.
+//! A row of 20,000 tags does not cost its square: long rows come last ([`Places`]), and once a tag has fewer rows left than
+//! `min_count`, a long one is searched for the partners still possible, not read. Each tag, with the more frequent ones, is
+//! a task of its own; the answer does not depend on the number of threads.
 //!
-//! Measured beside `PyFIM` (a pointer tree in C) in `benches/`.
+//! Measured: a million rows of 4.5 tags over 12,000, support 40 (55,835 sets): 0.37 s of one core, of which counting the
+//! pairs is 0.2 s and most of that cache misses (a place costs 7 ns where the rows fit the cache, 20 ns here). Tried, and
+//! no faster: dealing the rows to groups of neighbouring ranks whose rows fit the cache (the copies cost what the misses
+//! did); keeping the conditional rows of the counting pass for the pass that cuts them down.
 
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -22,6 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::csr::{Csr, tag_counts};
 use crate::error::{Error, Result};
+use crate::places::{END, Places};
 
 /// Frequent itemsets: set `s` is `ids[offsets[s]..offsets[s + 1]]`, which `counts[s]` rows hold.
 ///
@@ -58,8 +64,6 @@ pub struct Bounds {
     pub max_itemsets: usize,
 }
 
-/// Marks the last place of a row.
-const END: u32 = 1 << 31;
 /// Counting a pair in one word of a bit vector costs this part of counting it at one place of a row.
 const WORDS_A_PLACE: usize = 2;
 
@@ -98,7 +102,7 @@ pub fn frequent_itemsets(rows: Csr<'_>, bounds: Bounds) -> Result<Itemsets> {
     if tags.len() > limit {
         return Err(too_many());
     }
-    let root = root(rows, &tags);
+    let root = Places::root(rows, &tags);
     let names: Vec<u32> = (0..tags.len() as u32).collect();
     let found = AtomicUsize::new(tags.len());
     let supports: Vec<u32> = tags.iter().map(|&tag| counts[tag as usize] as u32).collect();
@@ -123,68 +127,6 @@ pub fn frequent_itemsets(rows: Csr<'_>, bounds: Bounds) -> Result<Itemsets> {
         .collect::<Option<_>>()
         .ok_or_else(too_many)?;
     Ok(assemble(&tags, &supports, mined))
-}
-
-/// A database as rows of ranks, descending, one after another, the last of each row marked with [`END`].
-struct Places {
-    ranks: Vec<u32>,
-    /// For each rank, where it stands with a smaller one behind it: `index[starts[r]..starts[r + 1]]`.
-    starts: Vec<u32>,
-    index: Vec<u32>,
-}
-
-impl Places {
-    fn new(ranks: Vec<u32>, size: usize) -> Self {
-        let mut starts = vec![0u32; size + 1];
-        for &rank in ranks.iter().filter(|&&rank| rank & END == 0) {
-            starts[rank as usize + 1] += 1;
-        }
-        for rank in 0..size {
-            starts[rank + 1] += starts[rank];
-        }
-        let mut next = starts.clone();
-        let mut index = vec![0u32; starts[size] as usize];
-        for (place, &rank) in ranks.iter().enumerate().filter(|(_, rank)| *rank & END == 0) {
-            index[next[rank as usize] as usize] = place as u32;
-            next[rank as usize] += 1;
-        }
-        Self { ranks, starts, index }
-    }
-
-    fn of(&self, rank: u32) -> &[u32] {
-        &self.index[self.starts[rank as usize] as usize..self.starts[rank as usize + 1] as usize]
-    }
-
-    /// Calls `visit` with the smaller ranks behind a place, descending.
-    fn behind(&self, place: u32, mut visit: impl FnMut(u32)) {
-        for &rank in &self.ranks[place as usize + 1..] {
-            visit(rank & !END);
-            if rank & END != 0 {
-                break;
-            }
-        }
-    }
-}
-
-/// The rows cut down to frequent tags, as ranks; rows of fewer than two say nothing more.
-fn root(rows: Csr<'_>, tags: &[u32]) -> Places {
-    let mut rank_of = vec![u32::MAX; rows.size()];
-    for (rank, &tag) in tags.iter().enumerate() {
-        rank_of[tag as usize] = rank as u32;
-    }
-    let mut ranks = Vec::with_capacity(rows.ids().len());
-    let mut kept: Vec<u32> = Vec::new();
-    for row in rows.rows() {
-        kept.clear();
-        kept.extend(row.iter().filter_map(|&tag| rank_of.get(tag as usize)).filter(|&&rank| rank != u32::MAX));
-        kept.sort_unstable_by(|a, b| b.cmp(a));
-        kept.dedup();
-        if let [_, .., last] = &mut kept[..] {
-            *last |= END;
-            ranks.extend_from_slice(&kept);
-        }
-    }
-    Places::new(ranks, tags.len())
 }
 
 /// What a thread keeps between databases.
@@ -221,14 +163,26 @@ impl Miner<'_> {
             return Some(());
         }
         let Scratch { counts, touched, .. } = self.scratch;
-        for &place in places {
-            database.behind(place, |other| {
-                let count = &mut counts[other as usize];
-                if *count == 0 {
-                    touched.push(other);
+        for (read, &place) in places.iter().enumerate() {
+            let left = (places.len() - read) as u32;
+            match database.long_behind(place).filter(|_| left < self.min_count) {
+                // What was not seen yet can't become frequent any more, and what was may be too rare by now.
+                Some(row) => {
+                    touched.retain(|&other| {
+                        let count = &mut counts[other as usize];
+                        *count *= u32::from(*count + left >= self.min_count);
+                        *count > 0
+                    });
+                    row.visit(touched, |other| counts[other as usize] += u32::from(counts[other as usize] > 0));
                 }
-                *count += 1;
-            });
+                None => database.behind(place, |other| {
+                    let count = &mut counts[other as usize];
+                    if *count == 0 {
+                        touched.push(other);
+                    }
+                    *count += 1;
+                }),
+            }
         }
         // From here on, a counter holds the new rank + 1 of a frequent tag.
         let mut frequent: Vec<(u32, u32)> = Vec::new();
@@ -247,16 +201,21 @@ impl Miner<'_> {
         for (code, &(other, _)) in (1..).zip(&frequent) {
             counts[other as usize] = code;
         }
+        let partners: Vec<u32> = frequent.iter().rev().map(|&(other, _)| other).collect();
         let mut ranks: Vec<u32> = Vec::new();
         let (mut rows, mut pairs) = (0, 0);
         for &place in places {
             let start = ranks.len();
-            database.behind(place, |other| {
+            let keep = |other: u32| {
                 let code = counts[other as usize];
                 if code != 0 {
                     ranks.push(code - 1);
                 }
-            });
+            };
+            match database.long_behind(place) {
+                Some(row) => row.visit(&partners, keep),
+                None => database.behind(place, keep),
+            }
             let length = ranks.len() - start;
             if length < 2 {
                 ranks.truncate(start);

@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod association;
+pub mod candidates;
 pub mod cluster;
 pub mod complexity_first;
 pub mod cosine;
@@ -21,6 +22,7 @@ pub mod itemset_rules;
 pub mod keyphrase;
 pub mod lexical;
 pub mod merging;
+mod places;
 pub mod porter;
 pub mod rank;
 pub mod records;

@@ -147,6 +147,20 @@ def test_too_many_itemsets_whose_counts_all_differ() -> None:
         frequent_itemsets(table_of(rows), max_itemsets=100_000)
 
 
+def test_rows_of_20_000_tags_do_not_cost_their_square() -> None:
+    """Thirty such rows among tags of many short ones: their pairs are 6 billion."""
+    width = 20_000
+    short = [[tag, (tag + 1) % width] for tag in range(width) for _ in range(20)]
+    rows = [*short, *[[*range(width)]] * 30]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    table = TagTable.from_arrays([str(tag) for tag in range(width)], offsets, np.concatenate(rows))
+    found = frequent_itemsets(table, min_count=40)
+    assert found.group_by(pl.col("itemset").list.len(), "count").len().sort("itemset").rows() == [
+        (1, 70, width),
+        (2, 50, width),
+    ]
+
+
 def test_exactly_as_many_itemsets_as_allowed_pass() -> None:
     table = table_of([list("abcde")] * 40)
     assert len(frequent_itemsets(table, max_itemsets=31)) == 31

@@ -1,0 +1,133 @@
+//! Laws of itemsets, rules and merges, on any rows and any number of threads.
+
+use instag::Csr;
+use instag::association::{Pairs, Thresholds, count_pairs, finish, pair_rules};
+use instag::candidates::candidates;
+use instag::csr::{remap, tag_counts};
+use instag::fpgrowth::{Bounds, Itemsets, frequent_itemsets};
+use instag::itemset_rules::itemset_rules;
+use instag::merging::{Merges, merge_associations};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const SIZE: usize = 12;
+
+type Lists = Vec<Vec<u32>>;
+
+/// Rows of few tags, some of them many times over, so that confident rules are common; repeats within a row too.
+fn lists() -> impl Strategy<Value = Lists> {
+    let group = (vec(0..SIZE as u32, 0..7), 1..30usize);
+    vec(group, 0..12).prop_map(|groups| groups.into_iter().flat_map(|(row, times)| vec![row; times]).collect())
+}
+
+fn thresholds() -> impl Strategy<Value = Thresholds> {
+    let confidences = select(&[0.01, 0.2, 0.5, 2.0 / 3.0, 0.9, 0.99, 1.0][..]);
+    (1..20i64, confidences).prop_map(|(count, confidence)| Thresholds::new(count, confidence).unwrap())
+}
+
+fn csr(lists: &[Vec<u32>]) -> (Vec<i64>, Vec<u32>) {
+    let ends = lists.iter().scan(0, |end, row| {
+        *end += row.len() as i64;
+        Some(*end)
+    });
+    (std::iter::once(0).chain(ends).collect(), lists.concat())
+}
+
+fn with_rows<T>(lists: &[Vec<u32>], kernel: impl Fn(Csr<'_>) -> T) -> T {
+    let (offsets, ids) = csr(lists);
+    kernel(Csr::new(&offsets, &ids, SIZE).unwrap())
+}
+
+fn with_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+fn itemsets(lists: &[Vec<u32>], min_count: i64) -> Itemsets {
+    let bounds = Bounds { min_count, max_length: usize::MAX, max_itemsets: 1_000_000 };
+    with_rows(lists, |rows| frequent_itemsets(rows, bounds).unwrap())
+}
+
+fn merges(lists: &[Vec<u32>], thresholds: Thresholds) -> Merges {
+    let ranks: Vec<u32> = (0..SIZE as u32).collect();
+    with_rows(lists, |rows| merge_associations(rows, Some(&ranks), thresholds).unwrap())
+}
+
+proptest! {
+    #[test]
+    fn every_subset_of_an_itemset_is_one_and_no_rarer(lists in lists(), min_count in 1..20i64) {
+        let sets = itemsets(&lists, min_count);
+        let all: std::collections::HashMap<&[u32], i64> = (0..sets.counts.len()).map(|at| (sets.set(at), sets.counts[at])).collect();
+        prop_assert_eq!(all.len(), sets.counts.len());
+        for (&set, &count) in &all {
+            prop_assert!(count >= min_count);
+            for out in 0..if set.len() > 1 { set.len() } else { 0 } {
+                let rest = [&set[..out], &set[out + 1..]].concat();
+                prop_assert!(all.get(&rest[..]).is_some_and(|&of_rest| of_rest >= count));
+            }
+        }
+    }
+
+    #[test]
+    fn counts_of_itemsets_recount(lists in lists(), min_count in 1..20i64) {
+        let sets = itemsets(&lists, min_count);
+        for at in 0..sets.counts.len() {
+            let holds = lists.iter().filter(|row| sets.set(at).iter().all(|tag| row.contains(tag))).count();
+            prop_assert_eq!(sets.counts[at], holds as i64);
+        }
+    }
+
+    #[test]
+    fn rules_of_pairs_are_the_same_from_itemsets(lists in lists(), count in 1..20i64, confidence in 0.01..=1.0) {
+        let thresholds = Thresholds::new(count, confidence).unwrap();
+        let bounds = Bounds { min_count: count, max_length: 2, max_itemsets: 1_000_000 };
+        let sets = with_rows(&lists, |rows| frequent_itemsets(rows, bounds).unwrap());
+        let from_sets = itemset_rules(&sets, confidence).unwrap();
+        let rules = with_rows(&lists, |rows| pair_rules(rows, thresholds).unwrap());
+        prop_assert_eq!(rules.antecedents, from_sets.antecedents);
+        prop_assert_eq!(rules.consequents, from_sets.consequents);
+        prop_assert_eq!(rules.counts, from_sets.counts);
+        prop_assert_eq!(rules.confidences, from_sets.confidences);
+    }
+
+    #[test]
+    fn shards_give_the_rules_of_the_whole(lists in lists(), cut in 0.0..1.0, thresholds in thresholds()) {
+        let whole = with_rows(&lists, |rows| pair_rules(rows, thresholds).unwrap());
+        let counts = with_rows(&lists, tag_counts);
+        let (left, right) = lists.split_at((cut * lists.len() as f64) as usize);
+        let marked = vec![true; SIZE];
+        let of_shard = |shard: &[Vec<u32>]| with_rows(shard, |rows| candidates(rows, &counts, &marked, thresholds).unwrap());
+        let pairs: Pairs = of_shard(left).merge(&of_shard(right));
+        let mut joint = with_rows(left, |rows| count_pairs(rows, &pairs));
+        joint.iter_mut().zip(with_rows(right, |rows| count_pairs(rows, &pairs))).for_each(|(sum, more)| *sum += more);
+        prop_assert_eq!(finish(&counts, &pairs, &joint, thresholds), whole);
+    }
+
+    #[test]
+    fn a_second_merge_finds_nothing(lists in lists(), thresholds in thresholds()) {
+        let first = merges(&lists, thresholds);
+        let (offsets, ids) = csr(&lists);
+        let merged = remap(Csr::new(&offsets, &ids, SIZE).unwrap(), &first.into, SIZE).unwrap();
+        let rules = pair_rules(Csr::new(&merged.0, &merged.1, SIZE).unwrap(), thresholds).unwrap();
+        prop_assert!(rules.antecedents.is_empty());
+        for (tag, &into) in first.into.iter().enumerate() {
+            prop_assert_eq!(into as usize != tag, first.rounds[tag] > 0);
+            prop_assert_eq!(first.into[into as usize], into);
+        }
+    }
+
+    #[test]
+    fn neither_threads_nor_the_order_of_rows_matter(
+        lists in lists(),
+        shift in 0..100usize,
+        thresholds in thresholds(),
+        threads in 1..5usize,
+    ) {
+        let mut turned = lists.clone();
+        turned.rotate_left(shift % lists.len().max(1));
+        let same = with_threads(threads, || (itemsets(&turned, 3), merges(&turned, thresholds)));
+        prop_assert_eq!((itemsets(&lists, 3), merges(&lists, thresholds)), same);
+        let rules = |lists: &Lists| with_rows(lists, |rows| pair_rules(rows, thresholds).unwrap());
+        prop_assert_eq!(rules(&lists), with_threads(threads, || rules(&turned)));
+    }
+}
