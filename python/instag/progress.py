@@ -91,8 +91,8 @@ def table_lines(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list
     raw        12,000
     frequency   8,541
     """
-    right = [all(isinstance(row[i], (int, float)) or row[i] is None for row in rows) for i in range(len(header))]
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    right = [all(row[i].rstrip("%")[-1:].isdigit() or row[i] == "-" for row in cells[1:]) for i in range(len(header))]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(_pad(c, w, r) for c, w, r in zip(row, widths, right, strict=True)).rstrip() for row in cells]
 
@@ -105,7 +105,7 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+        return f"{value:,.2f}"
     return str(value)
 
 

@@ -57,7 +57,7 @@ def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
 
 def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
     rows = [*counts["sources"][:_SHOWN], {**counts["pool"], "source": "the whole pool"}]
-    talk.table(list(rows[0]), [list(row.values()) for row in rows])
+    talk.table(list(rows[0]), [list({**row, "diversity": f"{row['diversity']:.1%}"}.values()) for row in rows])
     if len(counts["sources"]) > _SHOWN:
         talk.line(f"  ... and {len(counts['sources']) - _SHOWN:,} more sources")
     for title, chosen in (("most frequent", counts["top"][:_NAMES]), ("rarest", counts["rare"][-_NAMES:])):
@@ -77,13 +77,16 @@ def _select(counts: Mapping[str, Any], talk: Talk) -> None:
     left_out = f", {counts['incomplete']:,} of them with a failed turn" if counts["incomplete"] else ""
     talk.line(f"  {counts['selected']:,} of {counts['pool']:,} samples{left_out}")
     random = counts["random"]
-    names = ["coverage", "mean_tags", "mean_turns"]
+
+    def row(name: str, told: Mapping[str, Any], end: str = "") -> list[object]:
+        return [name, f"{told['coverage' + end]:.1%}", told["mean_tags" + end], told["mean_turns" + end]]
+
     talk.table(
         ["subset", "coverage", "tags a sample", "turns a sample"],
         [
-            [counts["method"], *(counts[name] for name in names)],
-            [f"random (mean of {random['seeds']})", *(random[name] for name in names)],
-            ["  its standard deviation", *(random[f"{name}_std"] for name in names)],
+            row(counts["method"], counts),
+            row(f"random, mean of {random['seeds']}", random),
+            row("random, standard deviation", random, "_std"),
         ],
     )
 
