@@ -105,10 +105,21 @@ def _read_file(
     from instag.opening import file_kind
     from instag.reading import Reads, read_tables
 
-    if not given.path.startswith("hf://") and file_kind(given.path, None)[0] == "parquet":
+    try:
+        kind, _ = file_kind(given.path, None)
+    except DataError as error:
+        raise DataError(f"`{given.path}` {error.message}", hint="name files of rows with tags, or a folder") from None
+    except OSError as error:
+        raise DataError(f"`{given.path}` cannot be read: {error.strerror or error}") from None
+    if kind == "parquet":
         return _read_parquet(given, column, id_column, source_column)
+    if kind != "json":
+        raise DataError(f"`{given.path}` is {kind}", hint="tagged data is Parquet, JSON or JSON lines")
     reads = Reads(source_column=source_column, progress=progress, tagged=(column, id_column))
-    (file,) = read_tables([given], reads)
+    try:
+        (file,) = read_tables([given], reads)
+    except DataError as error:
+        raise DataError(error.message, hint="`--column` names the member that holds the list of tags") from None
     records = pl.concat(file.records)
     tags = pl.concat([pl.DataFrame(schema={"query": pl.String}), *(f.select("query") for f in file.queries)])
     # The tags of all records lie end to end: interned one by one, then cut into rows.
