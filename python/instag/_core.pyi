@@ -60,7 +60,7 @@ def stemmers() -> list[str]:
 # ---- normalize: semantic groups ----
 
 def lexical_keys(tags: pl.Series) -> ArrowTable:
-    """One column `key`: tags of equal keys are the same words (order, spelling and inflection aside) in this vocabulary."""
+    """One column `key`: equal keys are the same words (order, spelling and inflection aside) in this vocabulary."""
 
 def cosines(vectors: F32, dimension: int, a: U32, b: U32) -> F64:
     """The cosine of rows `a[i]` and `b[i]` in float64, added up in a fixed order; 0 where a row is zero."""
@@ -69,7 +69,7 @@ def single_linkage(size: int, a: U32, b: U32) -> I64:
     """The group of each of `size` items, numbered by first member: connected components of the pairs `a[i]`, `b[i]`."""
 
 def complete_linkage(size: int, a: U32, b: U32, cosines: F64) -> I64:
-    """As `single_linkage`, but groups hold only members that are all pairs of each other; give all pairs of the radius."""
+    """As `single_linkage`, but all members of a group are pairs of each other; give all pairs of the radius."""
 
 # ---- normalize: association ----
 
