@@ -102,7 +102,7 @@ impl Transcript {
             self.messages.push(']');
         }
         if !self.parts.is_empty() {
-            self.messages.push_str(",\"parts\":");
+            self.messages.push_str(",\"attachments\":");
             push_json(&format!("[{}]", self.parts), &mut self.messages);
         }
         self.messages.push('}');

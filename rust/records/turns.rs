@@ -166,6 +166,7 @@ impl Reader {
                 "speaker" => (role, speaker) = (Some(value), true),
                 "content" | "value" | "utterance" | "text" | "parts" => content = Some(value),
                 "tool_calls" | "function_call" | "images" | "audio" | "videos" | "reasoning_content"
+                | "attachments"
                     if !is_empty(value) =>
                 {
                     self.push_extra(key.raw(), value)?;
