@@ -157,6 +157,7 @@ def test_what_can_not_be_read_is_a_failure_with_its_reason_never_zero_tags(serve
         assert tags.to_list() == (truth if status == "ok" else [])
     answered = made.failures.filter(pl.col("reason").is_in(["not_json", "truncated"]))
     assert answered["answer"].str.len_chars().min() > 0  # type: ignore[operator]
+    assert made.failures.filter(pl.col("reason") == "too_long")["answer"][0].startswith("400: This model's maximum")
     kept = tag(served, texts, tmp_path, max_failure_rate=1.0, keep_truncated=True)
     assert kept.usage.asked == 0  # another reading of the same answers
     cut = made.failures.filter(pl.col("reason") == "truncated")

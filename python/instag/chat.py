@@ -165,7 +165,8 @@ class ChatTagger:
             for at, key in enumerate(part, start):
                 answer = answers.get(key)
                 if answer is None:
-                    rows.append(("failed", [], [], asking.failed[at].reason, None))
+                    failed = asking.failed[at]
+                    rows.append(("failed", [], [], failed.reason, failed.message))
                     continue
                 tokens[0] += answer.prompt_tokens or 0
                 tokens[1] += answer.completion_tokens or 0

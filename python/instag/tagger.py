@@ -43,7 +43,8 @@ class Tagger(Protocol):
 
         `status` is `ok` or `failed`. `tags` may be empty where `ok` (a query with zero tags is not a failure), is empty
         where failed; `explanations` is as long as `tags`, or empty where the tagger gives none. `reason` is null where
-        `ok`; `answer` is the raw reply where there was one. `progress` may be called from any one thread at a time.
+        `ok`; `answer` is the raw reply, without one what the endpoint said, else null. `progress` may be called from
+        any one thread at a time.
         """
         ...
 
