@@ -12,7 +12,7 @@ use instag::merging::merge_associations;
 const TAGS: usize = 12_000;
 const TOPICS: usize = 150;
 
-/// SplitMix64: one multiplication chain a draw, the same numbers everywhere.
+/// `SplitMix64`: one multiplication chain a draw, the same numbers everywhere.
 struct Random(u64);
 
 impl Random {

@@ -3,16 +3,16 @@
 //! [`crate::candidates`] leaves, at 99 % confidence, hardly more than the rules themselves; they are counted exactly in one
 //! pass over all rows. No table of pairs exists.
 //!
-//! Partials: [`candidates`] of a shard, [`Pairs::merge`], [`count_pairs`] of a shard (added up), [`finish`]. A rule of the
-//! pool reaches the confidence in at least one shard (a weighted mean is no larger than its largest term, and rounding
-//! to float64 keeps order), so the union of the shards' candidates misses none. [`pair_rules`] is the case of one shard.
-//! The answer depends neither on the shards nor on the number of threads.
+//! Partials: [`candidates`](crate::candidates::candidates) of a shard, [`Pairs::merge`], [`count_pairs`] of a shard (added
+//! up), [`finish`]. A rule of the pool reaches the confidence in at least one shard (a weighted mean is no larger than
+//! its largest term, and rounding to float64 keeps order), so the union of the shards' candidates misses none.
+//! [`pair_rules`] is the case of one shard. The answer depends neither on the shards nor on the number of threads.
 //!
 //! Cost: O(ids) for the passes, and the length of the rows chosen, some 2 % of all at 99 %.
 
 use rayon::prelude::*;
 
-use crate::candidates::candidates;
+use crate::candidates::candidates_counted;
 use crate::csr::{Csr, tag_counts};
 use crate::error::{Error, Result};
 
@@ -137,7 +137,7 @@ pub fn pair_rules(rows: Csr<'_>, thresholds: Thresholds) -> Result<Rules> {
 
 /// The pair rules whose antecedent is marked; `counts` are the table's own.
 pub(crate) fn rules_of(rows: Csr<'_>, counts: &[i64], marked: &[bool], thresholds: Thresholds) -> Result<Rules> {
-    let pairs = candidates(rows, counts, marked, thresholds)?;
+    let pairs = candidates_counted(rows, counts, counts, marked, thresholds)?;
     let joint = count_pairs(rows, &pairs);
     Ok(finish(counts, &pairs, &joint, thresholds))
 }

@@ -33,14 +33,24 @@ pub fn candidates(shard: Csr<'_>, counts: &[i64], marked: &[bool], thresholds: T
             return Err(Error::Length { name, found, expected: shard.size() });
         }
     }
-    let here = tag_counts(shard);
+    candidates_counted(shard, &tag_counts(shard), counts, marked, thresholds)
+}
+
+/// As [`candidates`], where the counts of the shard itself are known.
+pub(crate) fn candidates_counted(
+    shard: Csr<'_>,
+    here: &[i64],
+    counts: &[i64],
+    marked: &[bool],
+    thresholds: Thresholds,
+) -> Result<Pairs> {
     if here.iter().sum::<i64>() < shard.ids().len() as i64 {
         // A tag twice in a row would count twice below.
         let same: Vec<u32> = (0..shard.size() as u32).collect();
         let (offsets, ids) = remap(shard, &same, shard.size())?;
-        return distinct_candidates(Csr::new(&offsets, &ids, shard.size())?, &here, counts, marked, thresholds);
+        return distinct_candidates(Csr::new(&offsets, &ids, shard.size())?, here, counts, marked, thresholds);
     }
-    distinct_candidates(shard, &here, counts, marked, thresholds)
+    distinct_candidates(shard, here, counts, marked, thresholds)
 }
 
 fn distinct_candidates(
