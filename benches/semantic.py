@@ -1,0 +1,216 @@
+"""How far the semantic step can be trusted, and what it costs: `python benches/semantic.py [DATA]`.
+
+Prints the tables of docs/semantics.md. Pairs and words are parted by a hash: even ones (`tuned`) were looked at while
+the rules were written, odd ones (`held out`) never. DATA is the folder of real data (default `INSTAG_DATA`, else
+`../shared/data`). For `run.py`: exact neighbors beside HNSW.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
+from math import sqrt
+from pathlib import Path
+from time import perf_counter, process_time
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+
+import instag
+import timing
+from instag.embedders import Lexical
+from instag.neighbors import pairs_within
+
+DATA = Path(os.environ.get("INSTAG_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+Grouper = Callable[[list[str]], list[str]]  # a name a tag; equal names are merged
+
+
+def rules(tags: list[str], *skip: str) -> list[str]:
+    """The rule step alone: Porter stems."""
+    rows = pl.Series([[tag] for tag in tags], dtype=pl.List(pl.String))
+    made = instag.normalize(instag.TagTable.from_series(rows), min_count=1, skip=[*skip, "association"])
+    into = dict(made.ledger.select("raw", "into").rows())
+    return [into[tag] for tag in tags]
+
+
+GROUPERS: dict[str, Grouper] = {
+    "rules": lambda tags: rules(tags, "semantic"),
+    "lexical": lambda tags: Lexical().keys(tags),
+    "rules, then lexical": rules,
+}
+
+
+def held_out(*words: str) -> bool:
+    """Whether a pair (or a word) is on the side that the rules were not written on."""
+    return bool(crc32("\0".join(sorted(words)).encode()) & 1)
+
+
+def interval(hits: int, of: int) -> str:
+    """A share with its 95 % interval (Wilson), in percent."""
+    if not of:
+        return "-"
+    share, z = hits / of, 1.96
+    middle, spread = share + z * z / (2 * of), z * sqrt(share * (1 - share) / of + (z / (2 * of)) ** 2)
+    low, high = ((middle + sign * spread) / (1 + z * z / of) for sign in (-1, 1))
+    return f"{100 * share:.1f} ({100 * low:.1f} - {100 * high:.1f})"
+
+
+def pair_figures(data: Path) -> None:
+    """Precision and merged pairs by kind, on the held-out half of the labelled pairs."""
+    for source in ("stackoverflow", "github_topics"):
+        pairs = [json.loads(line) for line in (data / "tag_pairs" / f"{source}.jsonl").open()]
+        tags = sorted({pair[side] for pair in pairs for side in "ab"})
+        for side in ("tuned", "held out"):
+            mine = [pair for pair in pairs if held_out(pair["a"], pair["b"]) == (side == "held out")]
+            print(f"\n{source}, {side}: {len(mine)} pairs")
+            for name, grouper in GROUPERS.items():
+                into = dict(zip(tags, grouper(tags), strict=True))
+                kinds: dict[str, Counter[bool]] = defaultdict(Counter)
+                for pair in mine:
+                    kinds[f"{'same' if pair['same'] else 'NOT same'}, {pair['kind']}"][
+                        into[pair["a"]] == into[pair["b"]]
+                    ] += 1
+                right, wrong = (
+                    sum(kind[True] for label, kind in kinds.items() if label.startswith(start))
+                    for start in ("same", "NOT")
+                )
+                print(f"  {name}: {right + wrong} merged, precision % {interval(right, right + wrong)}")
+                merged = (f"{label} {kind[True]}/{kind.total()}" for label, kind in sorted(kinds.items()))
+                print(f"    {'; '.join(merged)}")
+
+
+def word_figures(data: Path) -> None:
+    """Plurals and spellings found, and words merged that no list relates, among all words of both lists."""
+    read = (line.rstrip("\n").split("\t")[:2] for line in (data / "lexical" / "agid_inflections.tsv").open())
+    inflections = [(form, lemma) for form, lemma in read]
+    read = (line.rstrip("\n").split("\t")[:2] for line in (data / "lexical" / "varcon_pairs.tsv").open())
+    spellings = [(american, british) for american, british in read]
+    words = sorted({word for pair in inflections + spellings for word in pair})
+    plain = {word: word.lower().removesuffix("'s") for word in words}
+    parent = {word: word for word in plain.values()}
+
+    def root(word: str) -> str:
+        while parent[word] != word:
+            parent[word] = word = parent[parent[word]]
+        return word
+
+    for a, b in inflections + spellings:
+        parent[root(plain[a])] = root(plain[b])
+    # Both in the list of inflections, so that its silence means something; it relates no verb to its noun of action.
+    actions = {word for word, key in zip(words, Lexical().keys(words), strict=True) if "~" in key}
+    known = {plain[word] for pair in inflections for word in pair} - {plain[word] for word in actions}
+    for name, grouper in list(GROUPERS.items())[:2]:
+        into = dict(zip(words, grouper(words), strict=True))
+        plurals = [pair for pair in inflections if pair[0].endswith("s") and held_out(*pair)]
+        varied = [pair for pair in spellings if held_out(*pair)]
+        groups = defaultdict(set)
+        for word, key in into.items():
+            if plain[word] in known:
+                groups[key].add(plain[word])
+        merged = [pair for group in groups.values() for pair in combinations(sorted(group), 2) if held_out(*pair)]
+        right = sum(root(a) == root(b) for a, b in merged)
+        print(f"\n{name}, held-out words of {len(words):,}:")
+        for what, pairs in (("plurals and verbs in -s", plurals), ("British spellings", varied)):
+            print(
+                f"  {what} found: {interval(sum(into[a] == into[b] for a, b in pairs), len(pairs))} % of {len(pairs):,}"
+            )
+        print(f"  merged pairs that the lists relate: {interval(right, len(merged))} % of {len(merged):,}")
+
+
+def corpora(data: Path) -> Iterator[tuple[str, list[str]]]:
+    """The two real vocabularies."""
+    with gzip.open(data / "tags" / "ask_ubuntu" / "tags.jsonl.gz", "rt") as lines:
+        yield "ask_ubuntu", sorted({tag for line in lines for tag in json.loads(line)["tags"]})
+    text = (data / "tags" / "winget" / "index.v2.json").read_text()
+    yield "winget", sorted({tag for tags in tag_lists(json.loads(text)) for tag in tags})
+
+
+def tag_lists(value: object) -> Iterator[list[str]]:
+    """Every list under a key `Tags`, however deep."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "Tags" and isinstance(inner, list):
+                yield [tag for tag in inner if isinstance(tag, str)]
+            else:
+                yield from tag_lists(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from tag_lists(inner)
+
+
+def corpus_figures(data: Path) -> None:
+    """Tags left of the real vocabularies."""
+    for name, tags in corpora(data):
+        left = ", ".join(f"{grouper} {len(set(group(tags))):,}" for grouper, group in GROUPERS.items())
+        print(f"\n{name}: {len(tags):,} tags; left by {left}")
+
+
+def made_up(tags: int, words: Iterable[str]) -> list[str]:
+    """`tags` distinct tags of one to three words, Zipf."""
+    rng = np.random.default_rng(0)
+    pool = rng.permutation(sorted(words))
+    weights = 1 / (np.arange(len(pool)) + 50)
+    found: dict[str, None] = {}
+    while len(found) < tags:
+        drawn = rng.choice(pool, (tags, 3), p=weights / weights.sum())
+        found.update(dict.fromkeys(" ".join(row[:n]) for n, row in zip(rng.integers(1, 4, tags), drawn, strict=True)))
+    return list(found)[:tags]
+
+
+def lexical_seconds(data: Path) -> None:
+    """Time of `lexical` by the size of the vocabulary."""
+    words = {line.split("\t")[1].strip().lower() for line in (data / "lexical" / "agid_inflections.tsv").open()}
+    inputs = {f"{size:,} tags": made_up(size, words) for size in (12_000, 200_000)}
+    inputs["1,000,000 tags `tag 1`, `tag 2`, ..."] = [f"tag {number}" for number in range(1_000_000)]
+    for name, tags in inputs.items():
+        runs = []
+        for _ in range(5):
+            wall, cpu = perf_counter(), process_time()
+            Lexical().keys(tags)
+            runs.append((perf_counter() - wall, process_time() - cpu))
+        print(f"  {name}: {min(wall for wall, _ in runs):.2f} s, {min(cpu for _, cpu in runs):.2f} s of processor time")
+
+
+def bunches(rows: int, dimension: int = 384) -> np.ndarray:
+    """Vectors in tight bunches of about ten, as near-synonyms lie."""
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((rows // 10 + 1, dimension), dtype=np.float32)
+    noise = rng.standard_normal((rows, dimension), dtype=np.float32)
+    return centers[rng.integers(0, len(centers), rows)] + np.float32(0.15) * noise
+
+
+def compare(samples: int) -> Iterator[timing.Comparison]:
+    """Exact neighbors beside HNSW at the paper's 12,000 tags, on the smallest pool only: tags do not grow with rows."""
+    if samples > 100_000:
+        return
+    try:
+        import hnswlib  # noqa: F401
+    except ImportError:
+        print("semantic: hnswlib is not installed", file=sys.stderr)
+        return
+    vectors = bunches(12_000)
+    yield timing.compare(
+        "neighbors within 0.05 (12,000 tags x 384)",
+        len(vectors),
+        lambda: pairs_within(vectors, 0.05, method="exact"),
+        lambda: pairs_within(vectors, 0.05, method="hnsw"),
+        peer_name="hnswlib",
+        same=lambda exact, hnsw: 0.995 * len(exact.a) <= len(hnsw.a) <= len(exact.a),
+        runs=3,
+    )
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
+    pair_figures(folder)
+    word_figures(folder)
+    corpus_figures(folder)
+    print("\nseconds of `lexical`:")
+    lexical_seconds(folder)
