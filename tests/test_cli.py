@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,3 +273,63 @@ def test_help_teaches_and_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "[]" in done.stdout.splitlines()[-1]
     assert "--tagger keyphrase" in done.stdout
+
+
+def test_an_endpoint_tags_and_what_failed_is_listed_and_skipped(
+    instag: Instag, chats: Path, tmp_path: Path, serve: Callable[..., Any]
+) -> None:
+    server = serve(replies={"prose": 0.2, "fenced": 0.2})
+    run = tmp_path / "run"
+    flags = ("--base-url", server.base_url, "--max-failure-rate", 1, *FLAGS[2:], "--json")
+    said = instag("run", chats, "--run", run, *flags)
+    assert said.code == 0, said.err
+    tagged = said.json["stages"]["tag"]["counts"]
+    failures = pl.read_parquet(run / "tag" / "failures.parquet")
+    assert 0 < tagged["failed"] == len(failures) < 20
+    assert tagged["asked"] == 40
+    assert set(failures["reason"]) == {"not_json"}
+    assert "not_json" in said.err
+    picked = pl.read_parquet(run / "select" / "picks.parquet")["id"]
+    assert not set(picked) & set(failures["id"])
+    assert said.json["stages"]["analyze"]["counts"]["incomplete"] == tagged["failed"]
+
+    shared = instag("run", chats, "--run", tmp_path / "other", *flags, "--answers", run / "answers.sqlite").json
+    assert shared["stages"]["tag"]["counts"]["asked"] == 0
+    for path in (path for path in run.rglob("*") if path.is_file()):
+        assert b"sk-for-tests" not in path.read_bytes()
+
+
+def test_too_many_failures_end_in_3_and_lose_nothing(instag: Instag, tmp_path: Path, serve: Callable[..., Any]) -> None:
+    pool = tmp_path / "many.jsonl"
+    pool.write_text("\n".join(json.dumps({"instruction": f"Question {i}", "output": "a"}) for i in range(300)))
+    server = serve(replies={"refused-text": 0.5})
+    said = instag("tag", pool, "--run", tmp_path / "run", "--base-url", server.base_url)
+    assert said.code == 3
+    assert "hint:" in said.err
+    answered = server.stats()["answered"]
+    server.set(replies={})
+    instag("tag", pool, "--run", tmp_path / "run", "--base-url", server.base_url, "--max-failure-rate", 1)
+    assert all(count == 1 for key, count in server.stats()["answered"].items() if key in answered)
+
+
+def test_ctrl_c_ends_in_130_and_the_next_run_goes_on(tmp_path: Path, serve: Callable[..., Any]) -> None:
+    pool = tmp_path / "many.jsonl"
+    pool.write_text("\n".join(json.dumps({"instruction": f"Question {i}", "output": "a"}) for i in range(400)))
+    server = serve(latency=0.05)
+    command = [sys.executable, "-m", "instag.cli", "tag", str(pool), "--run", str(tmp_path / "run")]
+    command += ["--base-url", server.base_url, "--concurrency", "4"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(400):
+            if len(server.stats()["answered"]) > 40:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run" / "tag" / "manifest.json").exists()
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "400 queries" in done.stderr
+    repeated = [count for count in server.stats()["answered"].values() if count > 1]
+    assert len(repeated) <= 4

@@ -37,7 +37,7 @@ _TAG: dict[str, dict[str, Any]] = {
         "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",
     },
     "schema": {"metavar": "S", "help": f"Force one schema instead of detecting it: {_SCHEMAS}."},
-    "limit": {"type": click.IntRange(1), "metavar": "N", "help": "Read only the first N records of the pool."},
+    "limit": {"type": click.IntRange(1), "metavar": "N", "help": "Read only the first N samples of the pool."},
 }
 _NORMALIZE: dict[str, dict[str, Any]] = {
     "min_count": {"type": int, "help": "Frequency filtering: drop raw tags held by fewer queries (default 20)."},

@@ -159,7 +159,7 @@ class Run:
                 return "stale"
         for file in manifest["inputs"].get("files", []):
             path = Path(file["path"])
-            if not path.is_file() or path.stat().st_size != file["bytes"]:
+            if file["digest"] is not None and (not path.is_file() or file_digest(path) != file["digest"]):
                 return "stale"
         return "current"
 

@@ -42,6 +42,9 @@ def _tag(counts: Mapping[str, Any], talk: Talk) -> None:
         f"{counts['untagged']:,} without tags, {counts['mean_tags']:.2f} tags a query, "
         f"{counts['tags']:,} distinct raw tags"
     )
+    if counts.get("asked") or counts.get("reused"):
+        tokens = counts["prompt_tokens"] + counts["completion_tokens"]
+        talk.line(f"  {counts['asked']:,} requests ({tokens:,} tokens); {counts['reused']:,} answers stood already")
     for reason, count in counts["failed_by_reason"].items():
         talk.line(f"  failed: {reason}: {count:,}")
 
