@@ -373,7 +373,7 @@ mod core {
     ) -> PyResult<Array1<'py, i64>> {
         let (offsets, ids, rows) = (offsets.as_slice()?, ids.as_slice()?, rows.as_slice()?);
         let positions = positions.as_ref().map(|positions| positions.as_slice()).transpose()?;
-        let first = py.detach(|| crate::analysis::first_seen(Csr::new(offsets, ids, size)?, rows, positions))?;
+        let first = py.detach(|| crate::analysis::first_seen(offsets, ids, size, rows, positions))?;
         Ok(first.into_pyarray(py))
     }
 

@@ -81,19 +81,11 @@ class _Pool:
     table: TagTable
     eligible: NDArray[np.bool_] | None
     turns: NDArray[np.int64] | None
+    tags: int  # that occur
 
     @cached_property
     def rows(self) -> NDArray[np.int64]:
-        return np.arange(len(self.table)) if self.eligible is None else np.flatnonzero(self.eligible)
-
-    @cached_property
-    def tags(self) -> int:
-        return int(np.count_nonzero(self.table.counts))
-
-    def seen(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Distinct tags after each of `rows`."""
-        first = _core.first_seen(self.table.offsets, self.table.ids, len(self.table.vocabulary), rows)
-        return np.bincount(first[first >= 0], minlength=len(rows)).cumsum()
+        return _eligible_rows(len(self.table), self.eligible)
 
     def tag_sum(self, rows: NDArray[np.int64]) -> int:
         return int((self.table.offsets[rows + 1] - self.table.offsets[rows]).sum())
@@ -136,7 +128,7 @@ class Selection:
         tags, turns = [], []
         for seed in range(RANDOM_SEEDS):
             rows = pool.rows[random_order(len(pool.rows), k, seed)]
-            count = pool.seen(rows)
+            count = tags_seen(pool.table, rows)
             seen += count
             squares += count * count
             tags.append(pool.tag_sum(rows))
@@ -199,14 +191,15 @@ def select(
         if given is not None and method not in methods:
             raise ConfigError(f"`{name}` is given, but the method `{method}` does not look at it")
     mask = _numbers(eligible, np.dtype(np.bool_), "eligible", rows)
-    pool = _Pool(table, mask, _numbers(turns, np.dtype(np.int64), "turns", rows))
+    turn_counts = _numbers(turns, np.dtype(np.int64), "turns", rows)
     csr = (table.offsets, table.ids, size)
     bits = None if mask is None else mask.view(np.uint8)
     wanted = min(settings.k, rows)
     rounds = gains = None
     try:
         if method == "random":
-            picked = pool.rows[random_order(len(pool.rows), min(wanted, len(pool.rows)), settings.seed)]
+            candidates = _eligible_rows(rows, mask)
+            picked = candidates[random_order(len(candidates), min(wanted, len(candidates)), settings.seed)]
         elif method == "coverage":
             floats = _numbers(weights, np.dtype(np.float64), "weights", size)
             picked, rounds, gains = _core.max_coverage(*csr, wanted, floats, bits)
@@ -218,7 +211,10 @@ def select(
                 picked, rounds, gains = _core.complexity_first(*csr, wanted, floats, bits)
     except ValueError as error:
         raise DataError(str(error)) from None
-    coverage = pool.seen(picked) / max(pool.tags, 1)
+    seen = tags_seen(table, picked)
+    # Counting the tags that occur takes as long as selecting: not where the picks hold every tag there is.
+    tags = size if seen[-1:].tolist() == [size] else int(np.count_nonzero(table.counts))
+    pool, coverage = _Pool(table, mask, turn_counts, tags), seen / max(tags, 1)
     return Selection(picked, rounds, gains, coverage, method, _notes(settings, pool, len(picked)), pool)
 
 
@@ -254,6 +250,12 @@ def turn_complexity(
     return largest
 
 
+def tags_seen(table: TagTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many distinct tags the first, the first two, ... of `rows` hold."""
+    first = _core.first_seen(table.offsets, table.ids, len(table.vocabulary), rows)
+    return np.bincount(first[first >= 0], minlength=len(rows)).cumsum()
+
+
 def random_order(n: int, k: int, seed: int) -> NDArray[np.int64]:
     """The first `k` of `n` in the random order of `seed`: a prefix of it, whatever `k` is, on any machine.
 
@@ -263,6 +265,10 @@ def random_order(n: int, k: int, seed: int) -> NDArray[np.int64]:
     True
     """
     return _core.draw(n, np.random.PCG64(seed).random_raw(k))
+
+
+def _eligible_rows(rows: int, eligible: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    return np.arange(rows) if eligible is None else np.flatnonzero(eligible)
 
 
 def _notes(settings: SelectSettings, pool: _Pool, picked: int) -> tuple[str, ...]:
