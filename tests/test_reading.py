@@ -303,6 +303,12 @@ def test_tables_and_text(tmp_path: Path) -> None:
     assert pool.queries["query"].to_list() == ["First text.", "Second text."]
 
 
+def test_a_name_of_prose_is_no_reason_to_refuse_data(tmp_path: Path) -> None:
+    assert len(instag.read(write_jsonl(tmp_path / "license_questions.jsonl", [{"prompt": "MIT?"}]))) == 1
+    (tmp_path / "NOTICE").write_text("All rights.")
+    assert len(instag.read(tmp_path / "NOTICE", schema="text")) == 1
+
+
 def test_a_file_that_wraps_its_records(tmp_path: Path) -> None:
     path = tmp_path / "wrapped.json"
     path.write_text(json.dumps({"count": 2, "entries": [{"prompt": "One"}, {"prompt": 2}]}, indent=1))

@@ -31,6 +31,7 @@ _REFUSED = {
     b"\xfe\xff": "UTF-16 text; convert it to UTF-8",
 }
 _NAMES_OF_PROSE = ("readme", "license", "licence", "copying", "notice", "changelog")
+_ENDINGS_OF_DATA = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 
 
 def new_digest() -> hashlib.blake2b:
@@ -92,7 +93,7 @@ def file_kind(path: str, schema: str | None) -> tuple[str, str | None]:
     # A NUL may stand in one bad record of many; a file that begins with several is no text at all.
     if head[:4096].count(0) > 2:
         raise DataError("is binary, not text")
-    if schema is None and name.startswith(_NAMES_OF_PROSE):
+    if schema is None and name.startswith(_NAMES_OF_PROSE) and not name.endswith(_ENDINGS_OF_DATA):
         raise DataError("is a README or a licence by its name, not instructions (`--schema text` reads it as text)")
     if name.endswith((".csv", ".tsv")):
         return "csv", compression
