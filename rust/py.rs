@@ -546,6 +546,12 @@ mod core {
     // ---- tag: keyphrase ----
 
     #[pyfunction]
+    fn keyphrase_candidates<'py>(py: Python<'py>, queries: Column) -> PyResult<(ArrowTable, Array1<'py, u32>)> {
+        let (texts, parts) = py.detach(|| crate::keyphrase::first_pass(&queries.0))?;
+        Ok((ArrowTable::new(vec![("candidates", texts)])?, parts.into_flattened().into_pyarray(py)))
+    }
+
+    #[pyfunction]
     fn keyphrase_tags(py: Python<'_>, queries: Column) -> PyResult<ArrowTable> {
         let columns = py.detach(|| crate::keyphrase::tag(&queries.0)?.columns())?;
         ArrowTable::new(columns)

@@ -278,3 +278,66 @@ def coverage(rows: list[set[str]], picked: list[int]) -> list[float]:
     """The share of all tags seen after each of `picked`."""
     every = set().union(*rows)
     return [len(set().union(*(rows[row] for row in picked[: at + 1]))) / len(every) for at in range(len(picked))]
+
+
+# ---- tag: keyphrase ----
+
+INTENTION, QUESTION, BARE, VERB_OBJECT, FACT, ACT, TOPIC, GRAM, LANGUAGE = range(9)
+QUOTA = {INTENTION: 3, QUESTION: 1, BARE: 1, VERB_OBJECT: 2, FACT: 3, ACT: 2, TOPIC: 2, LANGUAGE: 1}
+
+Candidate = tuple[str, int, int, int, int]  # text, kind, weight, first byte, end byte
+
+
+def choose_tags(rows: list[list[Candidate]]) -> list[list[str]]:
+    """The second pass of `keyphrase`: document frequencies over all rows, then each row's tags, best first."""
+    held_by = Counter(text for row in rows for text in {candidate[0] for candidate in row})
+    return [_choose(row, held_by, len(rows)) for row in rows]
+
+
+def _choose(row: list[Candidate], held_by: Counter[str], queries: int) -> list[str]:
+    def score(candidate: Candidate) -> int:
+        text, kind, weight, _, _ = candidate
+        count = held_by[text]
+        common = min(count.bit_length(), 8)
+        rare = (queries // count + 1).bit_length()
+        if kind == VERB_OBJECT:
+            return weight * min(count, 3)
+        if kind == TOPIC or (kind == GRAM and count >= 3):
+            return weight * common * rare
+        return 0 if kind == GRAM else weight
+
+    def tier(candidate: Candidate) -> int:
+        return TOPIC if candidate[1] == GRAM else candidate[1]
+
+    def overlap(a: Candidate, b: Candidate) -> bool:
+        return a[3] < b[4] and b[3] < a[4]
+
+    def holds(large: Candidate, small: Candidate) -> bool:
+        return set(small[0].split(" ")) <= set(large[0].split(" "))
+
+    def is_wanted(candidate: Candidate) -> bool:
+        kind = tier(candidate)
+        alike = [other for other in chosen if tier(other) == kind]
+        if len(alike) >= QUOTA[kind] or len(chosen) >= 8:
+            return False
+        if kind == BARE:
+            return all(other[1] > BARE for other in chosen)
+        if kind in (VERB_OBJECT, TOPIC) and any(overlap(other, candidate) for other in alike):
+            return False
+        if kind == TOPIC:
+            cues = [other for other in chosen if other[1] in (QUESTION, BARE, FACT, ACT)]
+            return not any(overlap(cue, candidate) for cue in cues) and not any(holds(o, candidate) for o in chosen)
+        return True
+
+    order = sorted((c for c in row if score(c) > 0), key=lambda c: (tier(c), -score(c), row.index(c)))
+    chosen: list[Candidate] = []
+    phrases = [c for c in order if tier(c) in (VERB_OBJECT, TOPIC)]
+    for candidate in [c for c in order if c not in phrases] + [c for c in phrases if held_by[c[0]] >= 2]:
+        if is_wanted(candidate):
+            chosen.append(candidate)
+    for candidate in phrases:
+        told = sum(other[1] != LANGUAGE for other in chosen)
+        if held_by[candidate[0]] < 2 and told < 3 and is_wanted(candidate):
+            chosen.append(candidate)
+    doubled = [c for c in chosen if tier(c) == TOPIC and any(o is not c and holds(o, c) for o in chosen)]
+    return [c[0] for c in order if c in chosen and c not in doubled]

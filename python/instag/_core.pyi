@@ -201,5 +201,8 @@ def hex_ids(high: U64, low: U64) -> ArrowTable:
 
 # ---- tag: keyphrase ----
 
+def keyphrase_candidates(queries: pl.Series) -> tuple[ArrowTable, U32]:
+    """The first pass alone: lists `candidates`, and flat (kind, weight, first byte, end byte) of each, in order."""
+
 def keyphrase_tags(queries: pl.Series) -> ArrowTable:
     """A column of queries as columns `tags` and `explanations` (lists, the most telling first); a null has no tags."""

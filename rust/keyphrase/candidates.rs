@@ -13,8 +13,10 @@ use std::hash::Hasher;
 pub enum Kind {
     /// A canonical intention: "creative writing".
     Intention,
-    /// The intention that the form of a question tells: "factual question".
+    /// The intention that the form of a question tells: "causal explanation".
     Question,
+    /// A question that tells no more than that it is one: "factual question".
+    Bare,
     /// A verb and its object: "write essay".
     VerbObject,
     /// Programming language, format asked for, form of the task.
@@ -31,9 +33,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, by its number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Intention,
         Self::Question,
+        Self::Bare,
         Self::VerbObject,
         Self::Fact,
         Self::Act,
@@ -46,7 +49,7 @@ impl Kind {
     pub fn explanation(self) -> &'static str {
         match self {
             Self::Intention => "intention",
-            Self::Question => "kind of question",
+            Self::Question | Self::Bare => "kind of question",
             Self::VerbObject => "verb and object",
             Self::Fact => "form or subject named",
             Self::Act => "turn of a conversation",
@@ -150,7 +153,8 @@ impl Candidates {
         }
         let id = self.strings.len() as u32;
         self.strings.push(text.into());
-        (self.counts.push(0), self.last.push(0));
+        self.counts.push(0);
+        self.last.push(0);
         let strings = &self.strings;
         self.index.insert_unique(hash, id, |&id| self::hash(&strings[id as usize]));
         id
@@ -158,7 +162,7 @@ impl Candidates {
 
     /// Appends another run: strings are matched, counts added. The order of runs is the order of queries, so the result
     /// is the same however the queries were cut.
-    pub fn merge(&mut self, other: Self) {
+    pub fn merge(&mut self, other: &Self) {
         let map: Vec<u32> = other.strings.iter().map(|text| self.intern(text)).collect();
         for (&id, count) in map.iter().zip(&other.counts) {
             self.counts[id as usize] += count;

@@ -11,12 +11,15 @@ pub const MOST_TAGS: usize = 8;
 /// Queries of the pool that must hold a part of a run of characters before it is taken for a word.
 const GRAM_COUNT: u32 = 3;
 
+/// Below so many tags, its language aside, a query also gets phrases that no other query holds.
+const FEW_TAGS: usize = 3;
+
 /// Tags of a kind that a query gets at most.
 fn quota(kind: Kind) -> usize {
     match kind {
         Kind::Intention | Kind::Fact => 3,
         Kind::VerbObject | Kind::Act | Kind::Topic | Kind::Gram => 2,
-        Kind::Question | Kind::Language => 1,
+        Kind::Question | Kind::Bare | Kind::Language => 1,
     }
 }
 
@@ -44,7 +47,7 @@ fn score(candidate: &Candidate, count: u32, queries: usize) -> u32 {
 /// The tags of one query as positions in `row`, the most telling first, at most [`MOST_TAGS`].
 ///
 /// Kinds stand in the order of [`Kind`]; within a kind by score, ties to the earlier candidate. What the pool holds once
-/// fills up to three tags only.
+/// fills up to [`FEW_TAGS`] only.
 pub fn choose(row: &[Candidate], strings: &[Box<str>], counts: &[u32], queries: usize) -> Vec<usize> {
     let count = |at: usize| counts.get(row[at].id as usize).copied().unwrap_or(0);
     let text = |at: usize| strings.get(row[at].id as usize).map_or("", |text| &**text);
@@ -61,22 +64,31 @@ pub fn choose(row: &[Candidate], strings: &[Box<str>], counts: &[u32], queries: 
     // First what does not hang on the pool, then phrases the pool repeats, then, where tags are few, the others.
     for round in 0..3 {
         for &(kind, _, at) in &order {
+            let told = chosen.iter().filter(|&&other| row[other].kind != Kind::Language).count();
             let is_phrase = matches!(kind, Kind::VerbObject | Kind::Topic);
             let is_due = match round {
                 0 => !is_phrase,
                 1 => is_phrase && count(at) >= 2,
-                _ => is_phrase && count(at) < 2 && chosen.len() < 3,
+                _ => is_phrase && count(at) < 2 && told < FEW_TAGS,
             };
             let of_kind = chosen.iter().filter(|&&other| tier(row[other].kind) == kind);
             let is_free = of_kind.clone().count() < quota(kind) && chosen.len() < MOST_TAGS;
+            let is_wanted = kind != Kind::Bare || chosen.iter().all(|&other| row[other].kind > Kind::Bare);
             let is_new = !is_phrase
                 || of_kind.clone().all(|&other| !overlaps(&row[other], &row[at]))
-                    && !(kind == Kind::Topic && chosen.iter().any(|&other| holds_words(text(other), text(at))));
-            if is_due && is_free && is_new {
+                    && !(kind == Kind::Topic
+                        && chosen
+                            .iter()
+                            .any(|&other| says(&row[other], &row[at]) || holds_words(text(other), text(at))));
+            if is_due && is_free && is_wanted && is_new {
                 chosen.push(at);
             }
         }
     }
+    let held = |at: usize| chosen.iter().any(|&other| other != at && holds_words(text(other), text(at)));
+    let doubled: Vec<usize> =
+        chosen.iter().copied().filter(|&at| tier(row[at].kind) == Kind::Topic && held(at)).collect();
+    chosen.retain(|at| !doubled.contains(at));
     chosen.sort_by_key(|&at| order.iter().position(|entry| entry.2 == at));
     chosen
 }
@@ -87,6 +99,11 @@ fn tier(kind: Kind) -> Kind {
 
 fn overlaps(a: &Candidate, b: &Candidate) -> bool {
     a.start < b.end && b.start < a.end
+}
+
+/// Whether a phrase was read from the words of a cue that has its tag already ("perfect" of a confirmation).
+fn says(cue: &Candidate, phrase: &Candidate) -> bool {
+    matches!(cue.kind, Kind::Question | Kind::Bare | Kind::Fact | Kind::Act) && overlaps(cue, phrase)
 }
 
 /// Whether every word of `small` is a word of `large`.

@@ -4,7 +4,7 @@
 use super::candidates::{Candidates, Kind};
 use super::language::Language;
 use super::lexicon::{CueKind, Entry, Lexicon, Table, role};
-use super::tokenize::{Class, Sentence, Text};
+use super::tokenize::{Class, Sentence, Text, boundary_behind};
 
 /// A piece of a run: bytes of the query, and what the tables say of it.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +41,8 @@ pub fn read(
                 pieces.push(Piece { start, end, verb: None, thing: None, is_stop: true });
             }
             _ => {
-                requests(&pieces, lexicon, language, weight, out);
-                phrases(query, &pieces, language, weight, out);
+                requests(query, &pieces, lexicon, language, weight, out);
+                phrases(query, &pieces, language, table, weight, out);
                 pieces.clear();
             }
         }
@@ -54,19 +54,27 @@ fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mu
     let mut at = start;
     let mut open: Option<usize> = None;
     while at < end {
-        let next = query.ceil_char_boundary(at + 1).min(end);
+        let next = boundary_behind(query, at + 1).min(end);
         let known = longest(query, at, end, table, |entry| {
-            let is_known =
-                entry.verb.is_some() || entry.thing.is_some() || entry.roles & (role::STOP | role::GUARD) != 0;
+            let is_known = entry.verb.is_some()
+                || entry.thing.is_some()
+                || entry.roles & (role::STOP | role::GUARD | role::WORD) != 0;
+            let is_known = is_known || !entry.cues.is_empty();
             is_known.then_some(entry)
         });
         // One character is too little to cut a word at, unless it is a function word or stands free.
         let known = known.filter(|(entry, to)| {
-            *to > next || entry.roles & role::STOP != 0 || open.is_none() && entry.verb.is_some()
+            *to > next
+                || entry.roles & role::STOP != 0
+                || !entry.cues.is_empty()
+                || open.is_none() && (entry.verb.is_some() || entry.thing.is_some())
         });
         let kana_break = known.is_none() && is_hiragana(query, at);
-        let is_guard = known
-            .is_some_and(|(entry, _)| entry.roles & role::GUARD != 0 && entry.verb.is_none() && entry.thing.is_none());
+        let is_guard = known.is_some_and(|(entry, _)| {
+            entry.roles & (role::GUARD | role::STOP | role::WORD) == role::GUARD
+                && entry.verb.is_none()
+                && entry.thing.is_none()
+        });
         if let Some((_, to)) = known.filter(|_| is_guard) {
             open.get_or_insert(at);
             at = to;
@@ -81,7 +89,8 @@ fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mu
             pieces.push(Piece { start: from, end: at, verb: None, thing: None, is_stop: false });
         }
         let (verb, thing, to) = known.map_or((None, None, next), |(entry, to)| (entry.verb, entry.thing, to));
-        let is_stop = verb.is_none() && thing.is_none();
+        let is_word = known.is_some_and(|(entry, _)| entry.roles & role::WORD != 0);
+        let is_stop = verb.is_none() && thing.is_none() && !is_word;
         pieces.push(Piece { start: at, end: to, verb, thing, is_stop });
         at = to;
     }
@@ -127,7 +136,7 @@ fn cues(
     while at < end {
         let found = longest(query, at, end, table, |entry| (!entry.cues.is_empty()).then_some(&entry.cues));
         let Some((cues, to)) = found else {
-            at = query.ceil_char_boundary(at + 1);
+            at = boundary_behind(query, at + 1);
             continue;
         };
         let span = (at as u32, to as u32);
@@ -135,11 +144,10 @@ fn cues(
             let Some(cue) = lexicon.cues.get(id as usize) else { continue };
             match cue.kind {
                 CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
-                CueKind::Intention if cue.is_question => {
-                    out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span)
-                }
+                CueKind::Question => out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span),
+                CueKind::Bare => out.add(format_args!("{}", cue.tag), Kind::Bare, weight * 4, span),
                 CueKind::Intention => out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span),
-                CueKind::Act if end - start <= 60 && text.sentences.len() <= 2 => {
+                CueKind::Act if at == start && end - start <= 60 && text.sentences.len() <= 2 => {
                     out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
                 }
                 CueKind::Language => {
@@ -158,25 +166,39 @@ fn cues(
     }
 }
 
+/// What joins a second request to the first.
+const JOINS: [&str; 5] = ["并", "并且", "然后", "再", "和"];
+
 /// Verbs with their objects in one clause. In Chinese the object is the last thing behind the verb (its modifiers stand
 /// before it), in Japanese the nearest one before.
-fn requests(pieces: &[Piece], lexicon: &'static Lexicon, language: Language, weight: u32, out: &mut Candidates) {
-    let mut found = 0;
+fn requests(
+    query: &str,
+    pieces: &[Piece],
+    lexicon: &'static Lexicon,
+    language: Language,
+    weight: u32,
+    out: &mut Candidates,
+) {
+    let (mut found, mut until) = (0, 0);
     for (at, piece) in pieces.iter().enumerate() {
-        let Some(verb) = piece.verb.and_then(|verb| lexicon.verbs.get(verb as usize)).filter(|_| found < 2) else {
-            continue;
+        let Some(verb) =
+            piece.verb.and_then(|verb| lexicon.verbs.get(verb as usize)).filter(|_| found < 2 && piece.start >= until)
+        else {
+            continue; // none, or one inside the last object's modifiers
         };
         let object = if language == Language::Japanese {
             pieces[..at].iter().rev().find(|piece| piece.thing.is_some())
         } else {
             let behind = &pieces[at + 1..];
-            let clause =
-                behind.iter().position(|piece| piece.verb.is_some() && piece.thing.is_none()).unwrap_or(behind.len());
-            behind[..clause].iter().rev().find(|piece| piece.thing.is_some())
+            // Verbs behind belong to what modifies the object, unless a conjunction stands before them.
+            let joins = |piece: &Piece| JOINS.contains(&query.get(piece.start..piece.end).unwrap_or(""));
+            let clause = behind.windows(2).position(|pair| joins(&pair[0]) && pair[1].verb.is_some());
+            behind[..clause.unwrap_or(behind.len())].iter().rev().find(|piece| piece.thing.is_some())
         };
         let (start, end) = object
             .map_or((piece.start, piece.end), |object| (piece.start.min(object.start), piece.end.max(object.end)));
         let span = (start as u32, end as u32);
+        until = end;
         let weight = if found == 0 { weight } else { weight * 8 / 10 };
         if let Some(intention) = lexicon.intention(verb, object.and_then(|object| object.thing)) {
             out.add(format_args!("{intention}"), Kind::Intention, weight * 8, span);
@@ -194,17 +216,25 @@ const LONGEST_RUN: usize = 6;
 const LONGEST_PART: usize = 4;
 
 /// What lies between known pieces: whole runs of two to six characters, and parts of them that the pool may confirm.
-fn phrases(query: &str, pieces: &[Piece], language: Language, weight: u32, out: &mut Candidates) {
+fn phrases(
+    query: &str,
+    pieces: &[Piece],
+    language: Language,
+    table: &'static Table,
+    weight: u32,
+    out: &mut Candidates,
+) {
     for piece in pieces.iter().filter(|piece| !piece.is_stop && piece.verb.is_none() && piece.thing.is_none()) {
         let Some(run) = query.get(piece.start..piece.end) else { continue };
         let bounds: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
         let length = bounds.len() - 1;
         let is_katakana = run.chars().all(|c| matches!(c as u32, 0x30A0..=0x30FF));
-        if (2..=LONGEST_RUN).contains(&length) || is_katakana && length <= 12 && length >= 2 {
+        if (2..=LONGEST_RUN).contains(&length) || is_katakana && (2..=12).contains(&length) {
             let span = (piece.start as u32, piece.end as u32);
             out.add(format_args!("{run}"), Kind::Topic, weight * (4 + length.min(4) as u32), span);
         }
-        if language != Language::Chinese || length <= 2 {
+        let is_word = table.get(run).is_some_and(|entry| entry.roles & role::WORD != 0);
+        if language != Language::Chinese || length <= 2 || is_word {
             continue;
         }
         for from in 0..length.min(16) {

@@ -22,6 +22,9 @@ const SIGNS: [(&str, &[&str]); 11] = [
 /// Material longer than this, in bytes, with a question about it is a passage to be read.
 const PASSAGE: usize = 500;
 
+/// Words that make one number a calculation.
+const AMOUNTS: [&str; 8] = [" each", " times", " twice", " half", " total", " per ", " left", " more than"];
+
 /// Adds the facts of a query. `asks` says whether one of its sentences asks for something.
 pub fn facts(query: &str, text: &Text, language: Language, asks: bool, out: &mut Candidates) {
     if text.code_lines >= 2 {
@@ -35,9 +38,13 @@ pub fn facts(query: &str, text: &Text, language: Language, asks: bool, out: &mut
         }
         out.add(format_args!("source code given"), Kind::Fact, 45, span);
     }
-    let whole = (0, query.len().min(60) as u32);
-    let is_counting = query.len() < 1200 && text.numbers >= 2 && text.code_lines < 2 && text.items < 3;
-    if is_counting && text.words + text.scripts.han / 2 >= 12 && asks_for_number(query, language) {
+    let whole = (0, 0); // no words of its own: the form of the whole query
+    if query.len() < 200 && has_arithmetic(query) {
+        out.add(format_args!("arithmetic"), Kind::Intention, 85, whole);
+    }
+    let counts = text.numbers >= 2 || text.numbers == 1 && AMOUNTS.iter().any(|sign| query.contains(sign));
+    let is_counting = query.len() < 1200 && counts && text.code_lines < 2 && text.items < 3;
+    if is_counting && text.words + text.scripts.han >= 12 && asks_for_number(query, language) {
         out.add(format_args!("math word problem"), Kind::Intention, 85, whole);
     }
     if text.items >= 3 && asks {
@@ -49,6 +56,17 @@ pub fn facts(query: &str, text: &Text, language: Language, asks: bool, out: &mut
     if let Some(tag) = language.tag() {
         out.add(format_args!("{tag}"), Kind::Language, 10, whole);
     }
+}
+
+/// Whether two numbers stand around an operator: "7 * 12".
+fn has_arithmetic(query: &str) -> bool {
+    let bytes = query.as_bytes();
+    bytes.iter().enumerate().any(|(at, b)| {
+        let before = bytes.get(..at).and_then(|left| left.iter().rev().find(|b| **b != b' '));
+        let behind = bytes.get(at + 1..).and_then(|right| right.iter().find(|b| **b != b' '));
+        let is_number = |b: Option<&u8>| b.is_some_and(u8::is_ascii_digit);
+        matches!(b, b'+' | b'*' | b'^') && is_number(before) && is_number(behind)
+    })
 }
 
 fn asks_for_number(query: &str, language: Language) -> bool {

@@ -1,6 +1,6 @@
 //! The language of a query: by script, then by function words.
 
-use super::lexicon::{Lexicon, role};
+use super::lexicon::Lexicon;
 use super::tokenize::{Class, Text};
 
 /// The languages that are told apart. The first eight have tables of words; the others are named and no more.
@@ -31,7 +31,8 @@ use Language::{
     Spanish, Thai,
 };
 
-const LATIN: [(&str, Language); 6] =
+/// Languages in Latin script that have tables, with their codes; English first.
+pub const LATIN: [(&str, Language); 6] =
     [("en", English), ("es", Spanish), ("fr", French), ("de", German), ("pt", Portuguese), ("it", Italian)];
 
 impl Language {
@@ -105,13 +106,8 @@ pub fn language(text: &Text, lexicon: &Lexicon) -> Language {
     let words = (0..text.tokens.len()).filter(|&at| text.tokens[at].class == Class::Word);
     for at in words.take(SAMPLE) {
         let word = text.word(at);
-        for (slot, (_, language)) in LATIN.iter().enumerate() {
-            let entry = lexicon.table(*language).get(word);
-            // A word of the tables that is no function word (an imperative, "gedicht") counts a little too.
-            hits[slot] +=
-                entry.map_or(0, |e| if e.roles & role::STOP != 0 { 2 } else { u32::from(e.verb.is_some()) * 2 });
-            hits[slot] += entry.map_or(0, |e| u32::from(e.thing.is_some() || !e.cues.is_empty()));
-        }
+        let Some(marks) = lexicon.marks.get(word) else { continue };
+        hits.iter_mut().zip(marks).for_each(|(hits, mark)| *hits += u32::from(*mark));
     }
     let best = (0..LATIN.len()).rev().max_by_key(|&slot| hits[slot]).unwrap_or(0);
     if hits[best] > hits[0] { LATIN[best].1 } else { English }

@@ -7,7 +7,6 @@
 use super::candidates::{Candidates, Kind};
 use super::language::Language;
 use super::lexicon::{CueKind, Entry, Lexicon, Table, role};
-use super::singular::singular;
 use super::tokenize::{Class, Sentence, Text};
 
 /// Reads sentences of one query.
@@ -22,45 +21,52 @@ pub struct Reader<'a> {
     pub language: Language,
     /// Whether it is short enough to be a turn of a conversation.
     pub is_short: bool,
-    key: String,
+    pub(super) entries: Vec<Option<&'static Entry>>,
+    pub(super) key: String,
 }
 
 /// Words in the longest noun phrase that is kept.
-const LONGEST_PHRASE: usize = 3;
+pub(super) const LONGEST_PHRASE: usize = 3;
+
+/// Up to so many sentences a question may lack its mark; in longer texts "which" opens what is told, too.
+pub(super) const FEW_SENTENCES: usize = 2;
 
 impl<'a> Reader<'a> {
     /// A reader of a query in `language`.
     pub fn new(text: &'a Text, lexicon: &'static Lexicon, language: Language) -> Self {
         let table = lexicon.table(language);
-        Self { text, lexicon, table, language, is_short: text.words <= 30, key: String::new() }
+        // One look-up a word: almost everything below asks what a word can be.
+        let entries = (0..text.tokens.len()).map(|at| table.get(text.word(at))).collect();
+        Self { text, lexicon, table, language, is_short: text.words <= 30, entries, key: String::new() }
     }
 
-    fn roles(&self, at: usize) -> u16 {
-        self.table.get(self.text.word(at)).map_or(0, |entry| entry.roles)
+    pub(super) fn roles(&self, at: usize) -> u16 {
+        self.entries.get(at).copied().flatten().map_or(0, |entry| entry.roles)
     }
 
-    fn is(&self, at: usize, role: u16) -> bool {
+    pub(super) fn is(&self, at: usize, role: u16) -> bool {
         self.roles(at) & role != 0
     }
 
-    fn class(&self, at: usize) -> Class {
+    pub(super) fn class(&self, at: usize) -> Class {
         self.text.tokens.get(at).map_or(Class::End, |token| token.class)
     }
 
-    fn span(&self, from: usize, to: usize) -> (u32, u32) {
+    pub(super) fn span(&self, from: usize, to: usize) -> (u32, u32) {
         let tokens = &self.text.tokens;
         (tokens[from].start, tokens[to.max(from + 1) - 1].end)
     }
 
     /// The longest phrase of `table` at `at` (before `end`) of which `get` makes something, and its length in tokens.
-    fn longest<T>(
+    pub(super) fn longest<T>(
         &mut self,
         table: &'static Table,
         at: usize,
         end: usize,
         get: impl Fn(&'static Entry) -> Option<T>,
     ) -> Option<(T, usize)> {
-        let first = table.get(self.text.word(at))?;
+        let is_own = std::ptr::eq(table, self.table);
+        let first = if is_own { self.entries.get(at).copied().flatten()? } else { table.get(self.text.word(at))? };
         for length in (2..=(first.longest as usize).min(end.saturating_sub(at))).rev() {
             self.key.clear();
             for word in at..at + length {
@@ -78,7 +84,7 @@ impl<'a> Reader<'a> {
 
     /// Past words that only lead in ("please", "then,"), and past an opener ("can you"); whether there was one, and
     /// whether it names what is wanted.
-    fn open(&mut self, mut at: usize, end: usize) -> (usize, bool, bool) {
+    pub(super) fn open(&mut self, mut at: usize, end: usize) -> (usize, bool, bool) {
         let (mut opened, mut wants) = (false, false);
         for _ in 0..12 {
             if at >= end {
@@ -100,7 +106,7 @@ impl<'a> Reader<'a> {
         (at, opened, wants)
     }
 
-    fn verb(&mut self, at: usize, end: usize) -> Option<(u16, usize)> {
+    pub(super) fn verb(&mut self, at: usize, end: usize) -> Option<(u16, usize)> {
         if self.class(at) != Class::Word {
             return None;
         }
@@ -113,9 +119,10 @@ impl<'a> Reader<'a> {
         let (at, opened, _) = self.open(sentence.from, sentence.to);
         sentence.is_question
             || opened
-            || at < sentence.to && (self.verb(at, sentence.to).is_some() && self.class(at + 1) == Class::Word)
+            || at < sentence.to && self.verb(at, sentence.to).is_some() && self.class(at + 1) == Class::Word
             || at < sentence.to
-                && self.table.get(self.text.word(at)).is_some_and(|entry| entry.cues.iter().any(|cue| cue.1))
+                && self.text.sentences.len() <= FEW_SENTENCES
+                && self.entries[at].is_some_and(|entry| entry.cues.iter().any(|cue| cue.1))
     }
 
     /// Whether a sentence is boilerplate that describes a tool; then the tag stays and the sentence is skipped.
@@ -148,7 +155,8 @@ impl<'a> Reader<'a> {
                 break;
             }
             let is_clause = self.class(inner - 1) == Class::Break
-                || matches!(self.text.word(inner - 1), "and" | "then" | "y" | "et" | "und");
+                || matches!(self.text.word(inner - 1), "and" | "then" | "y" | "et" | "und")
+                || weight > 5 && self.is_opener(inner, sentence.to);
             if !is_clause {
                 continue;
             }
@@ -161,272 +169,16 @@ impl<'a> Reader<'a> {
         self.topics(sentence, weight, out);
     }
 
-    fn has_object(&mut self, at: usize, end: usize) -> bool {
+    /// Whether an opener of two words or more stands at `at` ("help me", "want to").
+    pub(super) fn is_opener(&mut self, at: usize, end: usize) -> bool {
+        let table = self.table;
+        let opener = |entry: &'static Entry| (entry.roles & role::OPENER != 0).then_some(());
+        self.entries[at].is_some_and(|entry| entry.longest > 1)
+            && self.longest(table, at, end, opener).is_some_and(|((), length)| length > 1)
+    }
+
+    pub(super) fn has_object(&mut self, at: usize, end: usize) -> bool {
         let Some((_, length)) = self.verb(at, end) else { return false };
         at + length < end && self.is(at + length, role::FILLER)
-    }
-
-    /// A verb with its object at `at`: the intention, and the tag "verb object" in a long and a short form.
-    fn request(&mut self, at: usize, end: usize, opened: bool, wants: bool, weight: u32, out: &mut Candidates) -> bool {
-        let (verb, behind) = match self.verb(at, end) {
-            _ if wants => (None, at),
-            Some((verb, length)) => (Some(verb), at + length),
-            None if opened && self.is_open_verb(at, end) => (None, at + 1),
-            None => return false,
-        };
-        let (from, to, thing) = self.object(behind, end);
-        let span = self.span(at, to);
-        let lexicon = self.lexicon;
-        let known = verb.and_then(|verb| lexicon.verbs.get(verb as usize));
-        if let Some(intention) = known.and_then(|known| lexicon.intention(known, thing)) {
-            out.add(format_args!("{intention}"), Kind::Intention, weight * 8, span);
-        } else if wants {
-            out.add(format_args!("information retrieval"), Kind::Intention, weight * 6, span);
-        }
-        if from == to {
-            return known.is_some();
-        }
-        let thing = thing.and_then(|thing| lexicon.things.get(thing as usize));
-        let spoken = if wants { "find" } else { self.text.word(at) };
-        let name = known.map_or(spoken, |known| known.name);
-        if let Some(thing) = thing {
-            out.add(format_args!("{name} {}", thing.name), Kind::VerbObject, weight * 8, span);
-        }
-        if self.language == Language::English {
-            let name = if thing.is_some() { name } else { spoken };
-            let head = singular(self.text.word(to - 1));
-            if thing.is_none() {
-                out.add(format_args!("{name} {head}"), Kind::VerbObject, weight * 7, span);
-            }
-            if to - from >= 2 {
-                let modifier = self.text.word(to - 2);
-                out.add(format_args!("{name} {modifier} {head}"), Kind::VerbObject, weight * 8, span);
-            }
-        }
-        known.is_some() || opened
-    }
-
-    /// Whether an unknown word behind "can you" may stand as a verb: it has an object of its own.
-    fn is_open_verb(&self, at: usize, end: usize) -> bool {
-        self.class(at) == Class::Word
-            && !self.is(at, role::STOP | role::ADJECTIVE | role::LEAD | role::GENERIC)
-            && self.text.word(at).len() > 2
-            && self.text.word(at).bytes().all(|b| b.is_ascii_lowercase())
-            && !self.text.word(at).ends_with("ing")
-            && at + 1 < end
-            && self.is(at + 1, role::FILLER)
-    }
-
-    /// The noun phrase behind a verb as tokens `from..to` (empty where there is none), and the thing it is.
-    fn object(&mut self, at: usize, end: usize) -> (usize, usize, Option<u16>) {
-        let mut from = at;
-        let limit = end.min(at + 10);
-        while from < limit && self.is(from, role::FILLER) && !self.begins_thing(from, end) {
-            from += 1;
-        }
-        let mut to = from;
-        while to < end && to - from < 4 && self.is_content(to, to == from) {
-            to += 1;
-        }
-        if to > from && to + 1 < end && self.is(to - 1, role::PART) && self.text.word(to) == "of" {
-            let inner = self.object(to + 1, end);
-            if inner.1 > inner.0 {
-                return inner;
-            }
-        }
-        let table = self.table;
-        if self.language.is_head_initial() {
-            for start in from..to.min(from + 2) {
-                if let Some((thing, length)) = self.longest(table, start, end, |entry| entry.thing) {
-                    return (start, start + length, Some(thing));
-                }
-            }
-            return (from, to.min(from + 1), None);
-        }
-        while to > from + 1 && self.is(to - 1, role::ADJECTIVE) {
-            to -= 1;
-        }
-        for start in from..to {
-            if let Some(thing) = self.thing(start, to) {
-                return (from.max(to.saturating_sub(LONGEST_PHRASE)), to, Some(thing));
-            }
-        }
-        if to == from + 1 && (self.is(from, role::GENERIC | role::ADJECTIVE)) {
-            return (from, from, None);
-        }
-        (from.max(to.saturating_sub(LONGEST_PHRASE)), to, None)
-    }
-
-    fn begins_thing(&self, at: usize, end: usize) -> bool {
-        // "short story" is a thing although "short" is skipped elsewhere.
-        at + 1 < end && {
-            let phrase = [self.text.word(at), " ", self.text.word(at + 1)].concat();
-            self.table.get(&phrase).is_some_and(|entry| entry.thing.is_some())
-        }
-    }
-
-    /// The thing that tokens `from..to` name, all of them, the last one folded to the singular.
-    fn thing(&mut self, from: usize, to: usize) -> Option<u16> {
-        self.key.clear();
-        for at in from..to - 1 {
-            self.key.push_str(self.text.word(at));
-            self.key.push(' ');
-        }
-        let last = self.text.word(to - 1);
-        let stem = self.key.len();
-        self.key.push_str(last);
-        let plain = self.table.get(&self.key).and_then(|entry| entry.thing);
-        if plain.is_some() || self.language != Language::English {
-            return plain;
-        }
-        self.key.truncate(stem);
-        self.key.push_str(&singular(last));
-        self.table.get(&self.key).and_then(|entry| entry.thing)
-    }
-
-    /// "what is the address": a tag for what is asked about.
-    fn inquiry(&mut self, at: usize, end: usize, weight: u32, out: &mut Candidates) {
-        if self.language != Language::English || at + 3 > end || self.text.word(at) != "what" {
-            return;
-        }
-        let is_copula = matches!(self.text.word(at + 1), "is" | "are" | "was" | "were" | "'s");
-        if !is_copula || !matches!(self.text.word(at + 2), "the" | "its" | "their" | "your" | "his" | "her" | "my") {
-            return;
-        }
-        let (from, to, _) = self.object(at + 3, end);
-        if from == to {
-            return;
-        }
-        let span = self.span(at, to);
-        let head = singular(self.text.word(to - 1));
-        if !self.is(to - 1, role::GENERIC) {
-            out.add(format_args!("{head} inquiry"), Kind::VerbObject, weight * 6, span);
-        }
-        if to - from >= 2 {
-            let modifier = self.text.word(to - 2);
-            out.add(format_args!("{modifier} {head} inquiry"), Kind::VerbObject, weight * 7, span);
-        }
-    }
-
-    fn cues(&mut self, sentence: Sentence, weight: u32, out: &mut Candidates) {
-        let mut is_clause = true;
-        for at in sentence.from..sentence.to {
-            for table in [self.table, self.lexicon.table(Language::English)] {
-                let is_own = std::ptr::eq(table, self.table);
-                let cues = |entry: &'static Entry| {
-                    let open = entry.cues.iter().any(|cue| !cue.1 || is_clause);
-                    open.then_some(&entry.cues)
-                };
-                let Some((cues, length)) = self.longest(table, at, sentence.to, cues) else { continue };
-                let span = self.span(at, at + length);
-                for &(id, anchored) in cues {
-                    let Some(cue) = self.lexicon.cues.get(id as usize).filter(|_| is_clause || !anchored) else {
-                        continue;
-                    };
-                    match cue.kind {
-                        CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
-                        CueKind::Language => self.asked_language(at, length, cue.tag, weight, out),
-                        CueKind::Intention if is_own && cue.is_question => {
-                            out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span);
-                        }
-                        CueKind::Intention if is_own => {
-                            out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span)
-                        }
-                        CueKind::Act if is_own && self.is_short => {
-                            out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
-                        }
-                        _ => {}
-                    }
-                }
-                if is_own && self.language == Language::English {
-                    break;
-                }
-            }
-            is_clause = self.class(at) == Class::Break || is_clause && self.is(at, role::LEAD);
-        }
-    }
-
-    /// "into French", "auf Deutsch": the language that the answer is wanted in.
-    fn asked_language(&mut self, at: usize, length: usize, name: &str, weight: u32, out: &mut Candidates) {
-        let Some(before) = at.checked_sub(1) else { return };
-        let span = self.span(before, at + length);
-        match self.text.word(before) {
-            "to" | "into" | "al" | "ins" => {
-                out.add(format_args!("translation to {name}"), Kind::Fact, weight * 9, span)
-            }
-            "in" | "en" | "auf" | "em" => out.add(format_args!("{name} wanted"), Kind::Fact, weight * 7, span),
-            _ => {}
-        }
-    }
-
-    /// Whether a word may stand in a noun phrase.
-    fn is_content(&self, at: usize, is_first: bool) -> bool {
-        let word = self.text.word(at);
-        if self.class(at) != Class::Word || word.starts_with(['\'', '_']) || word.contains('.') && word.len() > 12 {
-            return false;
-        }
-        let roles = self.roles(at);
-        let is_named = self.text.tokens[at].is_capital && !is_first;
-        roles & role::STOP == 0
-            && (roles & role::VERB == 0 || is_named)
-            && !(self.language == Language::English && word.len() > 4 && (word.ends_with("ed") || word.ends_with("ly")))
-    }
-
-    /// Noun phrases: runs of content words; the run's last words, and its head alone.
-    fn topics(&mut self, sentence: Sentence, weight: u32, out: &mut Candidates) {
-        let mut at = sentence.from;
-        while at < sentence.to {
-            let mut from = at;
-            while at < sentence.to && self.is_content(at, at == sentence.from) && at - from < 6 {
-                at += 1;
-            }
-            let next = at.max(from + 1);
-            let mut to = at;
-            while from < to && self.is(from, role::ADJECTIVE) {
-                from += 1;
-            }
-            while from < to && self.is(to - 1, role::ADJECTIVE) {
-                to -= 1;
-            }
-            at = next;
-            if from >= to || from == sentence.from && self.verb(from, to).is_some() {
-                continue;
-            }
-            self.phrase(from, to, weight, out);
-        }
-    }
-
-    fn phrase(&self, from: usize, to: usize, weight: u32, out: &mut Candidates) {
-        let is_romance = self.language.is_head_initial();
-        let word = |at: usize| self.text.word(at);
-        let is_english = self.language == Language::English;
-        let fold = |at: usize| if is_english { singular(word(at)) } else { word(at).into() };
-        let starts = if is_romance { from..to.min(from + 1) } else { to.saturating_sub(LONGEST_PHRASE).max(from)..to };
-        for start in starts {
-            let end = if is_romance { to.min(start + LONGEST_PHRASE) } else { to };
-            let span = self.span(start, end);
-            let gerund = u32::from(is_english && word(start).ends_with("ing") && word(start).len() > 5) * 3;
-            match end - start {
-                3 => {
-                    let text = format_args!("{} {} {}", word(start), word(start + 1), fold(end - 1));
-                    out.add(text, Kind::Topic, weight * (10 - gerund), span);
-                }
-                2 => out.add(
-                    format_args!("{} {}", word(start), fold(end - 1)),
-                    Kind::Topic,
-                    weight * (10 - gerund),
-                    span,
-                ),
-                _ => {
-                    let head = fold(start);
-                    let is_generic =
-                        self.table.get(&*head).is_some_and(|e| e.roles & (role::GENERIC | role::STOP) != 0)
-                            || self.is(start, role::GENERIC);
-                    if !is_generic && gerund == 0 && head.chars().count() > 2 {
-                        out.add(format_args!("{head}"), Kind::Topic, weight * 5, span);
-                    }
-                }
-            }
-        }
     }
 }

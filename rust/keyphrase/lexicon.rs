@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 use std::sync::OnceLock;
 
-use super::language::Language;
+use super::language::{LATIN, Language};
 use super::tokenize::{Class, Text};
 
 /// Role bits of a word.
@@ -31,9 +31,13 @@ pub mod role {
     pub const PART: u16 = 256;
     /// Protects a word without spaces around it from being cut at a function character.
     pub const GUARD: u16 = 512;
+    /// A verb that is as often a noun.
+    pub const HOMOGRAPH: u16 = 1024;
+    /// A noun of a script without spaces: cuts a run of characters.
+    pub const WORD: u16 = 2048;
 }
 
-const ROLES: [(&str, u16); 10] = [
+const ROLES: [(&str, u16); 12] = [
     ("stop", role::STOP),
     ("verb", role::VERB),
     ("adjective", role::ADJECTIVE),
@@ -44,6 +48,8 @@ const ROLES: [(&str, u16); 10] = [
     ("want", role::WANT),
     ("part", role::PART),
     ("guard", role::GUARD),
+    ("homograph", role::HOMOGRAPH),
+    ("word", role::WORD),
 ];
 
 /// What a cue's tag is.
@@ -51,6 +57,10 @@ const ROLES: [(&str, u16); 10] = [
 pub enum CueKind {
     /// What is wanted.
     Intention,
+    /// The same, told by the form of a question.
+    Question,
+    /// A question, and no more.
+    Bare,
     /// Form, genre or subject.
     Fact,
     /// A turn of a conversation.
@@ -68,8 +78,6 @@ pub struct Cue {
     pub tag: &'static str,
     /// What kind of tag that is.
     pub kind: CueKind,
-    /// Weaker than another intention of the same query: the bare form of a question.
-    pub is_question: bool,
 }
 
 /// A verb of verbs.txt.
@@ -117,6 +125,8 @@ pub struct Lexicon {
     pub things: Vec<Thing>,
     /// Cues in file order.
     pub cues: Vec<Cue>,
+    /// Word -> how surely it tells each Latin language (2 a function word or a verb, 1 another word of the tables).
+    pub marks: FxHashMap<String, [u8; LATIN.len()]>,
     pairs: FxHashMap<(&'static str, &'static str), &'static str>,
 }
 
@@ -157,15 +167,16 @@ impl Lexicon {
         for (head, rest) in lines(include_str!("lexicon/cues.txt")) {
             let (kind, tag) = head.split_once(' ').unwrap_or((head, head));
             let id = made.cues.len() as u16;
-            let is_question = kind == "question";
             let kind = match kind {
+                "question" => CueKind::Question,
+                "bare" => CueKind::Bare,
                 "fact" => CueKind::Fact,
                 "act" => CueKind::Act,
                 "language" => CueKind::Language,
                 "tool" => CueKind::Tool,
                 _ => CueKind::Intention,
             };
-            made.cues.push(Cue { tag, kind, is_question });
+            made.cues.push(Cue { tag, kind });
             made.add(rest, |entry, anchored| entry.cues.push((id, anchored)));
         }
         for (head, rest) in lines(include_str!("lexicon/words.txt")) {
@@ -182,6 +193,15 @@ impl Lexicon {
             };
             for verb in verbs.split(',') {
                 made.pairs.insert((verb.trim(), class.trim()), intention.trim());
+            }
+        }
+        for (slot, (_, language)) in LATIN.iter().enumerate() {
+            for (word, entry) in &made.tables[*language as usize] {
+                let is_sure = entry.roles & role::STOP != 0 || entry.verb.is_some();
+                let mark = if is_sure { 2 } else { u8::from(entry.thing.is_some() || !entry.cues.is_empty()) };
+                if mark > 0 {
+                    made.marks.entry(word.clone()).or_default()[slot] = mark;
+                }
             }
         }
         made
@@ -208,9 +228,10 @@ impl Lexicon {
                 .collect();
             let table = &mut self.tables[language as usize];
             let Some(first) = words.first() else { continue };
-            let (first, length) = match language.has_spaces() {
-                true => ((*first).to_owned(), words.len()),
-                false => (first.chars().take(1).collect(), words.concat().chars().count()),
+            let (first, length) = if language.has_spaces() {
+                ((*first).to_owned(), words.len())
+            } else {
+                (first.chars().take(1).collect(), words.concat().chars().count())
             };
             let entry = table.entry(first).or_default();
             entry.longest = entry.longest.max(length as u8);

@@ -14,10 +14,13 @@
 pub mod candidates;
 pub mod choose;
 mod cjk;
+mod cues;
 mod facts;
 pub mod language;
 mod latin;
 pub mod lexicon;
+mod phrases;
+mod requests;
 pub mod singular;
 pub mod tokenize;
 
@@ -71,7 +74,7 @@ fn pick(reader: &mut Reader<'_>, out: &mut Candidates) -> Vec<(Sentence, u32)> {
     let mut kept: Vec<(Sentence, bool)> = Vec::with_capacity(count.min(64));
     for &sentence in &text.sentences {
         // A line such as "Answer:" asks nothing of its own.
-        let is_label = sentence.to - sentence.from <= 2 && count > 1 && !sentence.is_question;
+        let is_label = count > 1 && sentence.to - sentence.from == 2 && text.word(sentence.to - 1) == ":";
         if !is_label && !reader.is_tool(sentence, out) {
             let asks = reader.asks(sentence);
             kept.push((sentence, asks));
@@ -113,10 +116,7 @@ pub struct Tagged {
 
 /// Tags every query of the chunks of a string column; a null has no tags.
 pub fn tag(chunks: &[ArrayRef]) -> Result<Tagged> {
-    let mut queries: Vec<&str> = Vec::new();
-    for chunk in chunks {
-        queries.extend(borrow_strs(chunk.as_ref())?.into_iter().map(|query| query.unwrap_or("")));
-    }
+    let queries = texts(chunks)?;
     let pool = candidates(&queries);
     let rows: Vec<Vec<usize>> = (0..queries.len())
         .into_par_iter()
@@ -144,6 +144,25 @@ pub fn tag(chunks: &[ArrayRef]) -> Result<Tagged> {
     Ok(made)
 }
 
+/// The strings of the chunks of a column; a null is empty.
+fn texts(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
+    let mut queries: Vec<&str> = Vec::new();
+    for chunk in chunks {
+        queries.extend(borrow_strs(chunk.as_ref())?.into_iter().map(|query| query.unwrap_or("")));
+    }
+    Ok(queries)
+}
+
+/// The first pass alone, for the twin in Python: rows of strings, then kind, weight, start and end of each candidate.
+pub fn first_pass(chunks: &[ArrayRef]) -> Result<(ArrayRef, Vec<[u32; 4]>)> {
+    let pool = candidates(&texts(chunks)?);
+    let strings: LargeStringArray = pool.strings.iter().map(|text| Some(&**text)).collect();
+    let offsets: Vec<i64> = pool.offsets.iter().map(|&at| at as i64).chain([pool.all.len() as i64]).collect();
+    let ids: Vec<u32> = pool.all.iter().map(|candidate| candidate.id).collect();
+    let parts = pool.all.iter().map(|c| [c.kind as u32, u32::from(c.weight), c.start, c.end]).collect();
+    Ok((to_lists(&[Arc::new(strings)], &offsets, &ids)?, parts))
+}
+
 /// The candidates of many queries, read in parallel and merged in order.
 pub fn candidates(queries: &[&str]) -> Candidates {
     let lexicon = Lexicon::get();
@@ -151,13 +170,15 @@ pub fn candidates(queries: &[&str]) -> Candidates {
         .par_chunks(RUN)
         .map_init(Text::default, |text, run| {
             let mut out = Candidates::default();
-            run.iter().for_each(|query| read(query, text, lexicon, &mut out));
+            for query in run {
+                read(query, text, lexicon, &mut out);
+            }
             out
         })
         .collect();
     runs.into_iter()
         .reduce(|mut all, run| {
-            all.merge(run);
+            all.merge(&run);
             all
         })
         .unwrap_or_default()
@@ -168,7 +189,7 @@ const QUOTED: usize = 60;
 
 /// "verb and object: 'write an essay'": what the tag is and the words it was read from.
 fn explanation(query: &str, candidate: &Candidate) -> String {
-    let end = query.floor_char_boundary(candidate.end as usize);
+    let end = tokenize::boundary_before(query, candidate.end as usize);
     let words = query.get(candidate.start as usize..end).unwrap_or("").split_whitespace();
     let mut quoted = String::new();
     for word in words {
@@ -183,6 +204,7 @@ fn explanation(query: &str, candidate: &Candidate) -> String {
     }
     match candidate.kind {
         candidates::Kind::Language => candidate.kind.explanation().to_owned(),
+        _ if candidate.start == candidate.end => "form of the query".to_owned(),
         kind => format!("{}: '{quoted}'", kind.explanation()),
     }
 }

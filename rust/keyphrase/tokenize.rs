@@ -97,15 +97,18 @@ impl Text {
 
     /// Reads a query, forgetting the one before. O(min(length, window)).
     pub fn read(&mut self, query: &str) {
-        (self.lower.clear(), self.tokens.clear(), self.sentences.clear(), self.code.clear());
+        self.lower.clear();
+        self.tokens.clear();
+        self.sentences.clear();
+        self.code.clear();
         (self.code_lines, self.items, self.numbers, self.words) = (0, 0, 0, 0);
         self.scripts = Scripts::default();
         let end = query.len().min(u32::MAX as usize);
         if end <= HEAD + TAIL {
-            self.read_lines(query, 0, query.floor_char_boundary(end));
+            self.read_lines(query, 0, boundary_before(query, end));
         } else {
-            self.read_lines(query, 0, query.floor_char_boundary(HEAD));
-            self.read_lines(query, query.ceil_char_boundary(end - TAIL), query.floor_char_boundary(end));
+            self.read_lines(query, 0, boundary_before(query, HEAD));
+            self.read_lines(query, boundary_behind(query, end - TAIL), boundary_before(query, end));
         }
     }
 
@@ -115,7 +118,9 @@ impl Text {
         for line in query.get(from..to).unwrap_or("").split_inclusive('\n') {
             let trimmed = line.trim();
             let is_fence = trimmed.starts_with("```");
-            if is_fence || is_fenced || is_code(trimmed) {
+            if is_signature(trimmed) && !is_fenced {
+                // Neither told nor asked.
+            } else if is_fence || is_fenced || is_code(trimmed) {
                 self.code_lines += 1;
                 self.code.push((start, start + line.len()));
             } else if !trimmed.is_empty() {
@@ -214,8 +219,7 @@ impl Text {
                     '-' | '_' | '&' => next.is_alphanumeric() && !is_cjk(next),
                     // "node.js", "3.5", "U.S.", but not "end.Next".
                     '.' => next.is_numeric() || next.is_lowercase() && at >= 1,
-                    ',' => previous.is_numeric() && next.is_numeric(),
-                    '/' => previous.is_numeric() && next.is_numeric(),
+                    ',' | '/' => previous.is_numeric() && next.is_numeric(),
                     // "C++", "C#".
                     '+' => at == 1 && next == '+' || previous == '+' && at == 2,
                     _ => at == 1 && first.is_alphabetic(),
@@ -245,6 +249,16 @@ impl Text {
             _ => {}
         }
     }
+}
+
+/// The last character boundary at or before a byte.
+pub fn boundary_before(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
+}
+
+/// The first character boundary at or behind a byte.
+pub fn boundary_behind(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len())
 }
 
 const SUFFIXES: [&str; 14] = ["s", "t", "d", "ll", "re", "ve", "m", "S", "T", "D", "LL", "RE", "VE", "M"];
@@ -295,6 +309,15 @@ fn item_marker(line: &str) -> usize {
         _ if line.starts_with('•') => '•'.len_utf8(),
         _ => 0,
     }
+}
+
+/// Whether a line is the signature of a tool, as in its description: "python(code)".
+fn is_signature(line: &str) -> bool {
+    let named = line.strip_suffix(')').and_then(|line| line.split_once('('));
+    named.is_some_and(|(name, argument)| {
+        let is_name = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        is_name(name) && is_name(argument)
+    })
 }
 
 const CODE_STARTS: [&str; 31] = [

@@ -1,0 +1,72 @@
+//! Cues in text with spaces: phrases of cues.txt, anywhere or at the beginning of a clause.
+
+use super::candidates::{Candidates, Kind};
+use super::language::Language;
+use super::latin::{FEW_SENTENCES, Reader};
+use super::lexicon::{CueKind, Entry, role};
+use super::tokenize::{Class, Sentence};
+
+impl Reader<'_> {
+    /// Adds the tags of every cue of a sentence.
+    pub(super) fn cues(&mut self, sentence: Sentence, weight: u32, out: &mut Candidates) {
+        let mut is_clause = true;
+        let (request, opened, _) = self.open(sentence.from, sentence.to);
+        let requests = opened && request < sentence.to && self.verb(request, sentence.to).is_some();
+        let asks = sentence.is_question || self.text.sentences.len() <= FEW_SENTENCES;
+        let mut next = sentence.from;
+        for at in sentence.from..sentence.to {
+            if at < next {
+                continue;
+            }
+            for table in [self.table, self.lexicon.table(Language::English)] {
+                let is_own = std::ptr::eq(table, self.table);
+                let cues = |entry: &'static Entry| {
+                    let open = entry.cues.iter().any(|cue| !cue.1 || is_clause);
+                    open.then_some(&entry.cues)
+                };
+                let Some((cues, length)) = self.longest(table, at, sentence.to, cues) else { continue };
+                let span = self.span(at, at + length);
+                next = if length > 1 { at + length } else { next };
+                for &(id, anchored) in cues {
+                    let Some(cue) = self.lexicon.cues.get(id as usize).filter(|_| is_clause || !anchored) else {
+                        continue;
+                    };
+                    match cue.kind {
+                        CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
+                        CueKind::Language => self.asked_language(at, length, cue.tag, weight, out),
+                        CueKind::Question if is_own && (asks || !anchored) => {
+                            out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span);
+                        }
+                        CueKind::Bare if is_own && asks && !requests => {
+                            out.add(format_args!("{}", cue.tag), Kind::Bare, weight * 4, span);
+                        }
+                        CueKind::Intention if is_own => {
+                            out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span);
+                        }
+                        CueKind::Act if is_own && self.is_short => {
+                            out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
+                        }
+                        _ => {}
+                    }
+                }
+                if is_own && self.language == Language::English {
+                    break;
+                }
+            }
+            is_clause = self.class(at) == Class::Break || is_clause && self.is(at, role::LEAD);
+        }
+    }
+
+    /// "into French", "auf Deutsch": the language that the answer is wanted in.
+    pub(super) fn asked_language(&mut self, at: usize, length: usize, name: &str, weight: u32, out: &mut Candidates) {
+        let Some(before) = at.checked_sub(1) else { return };
+        let span = self.span(before, at + length);
+        match self.text.word(before) {
+            "to" | "into" | "al" | "ins" => {
+                out.add(format_args!("translation to {name}"), Kind::Fact, weight * 9, span);
+            }
+            "in" | "en" | "auf" | "em" => out.add(format_args!("{name} wanted"), Kind::Fact, weight * 7, span),
+            _ => {}
+        }
+    }
+}
