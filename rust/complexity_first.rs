@@ -119,7 +119,7 @@ fn one_pass(pool: &Pool<'_>, k: usize, last: u32) -> Result<Vec<Kept>> {
     }
     let share = pool.rows.len() / HEAD;
     // Without a last round there is nothing to leave out before `k` samples are kept.
-    let head = pool.head(if last == u32::MAX { share.max(k.saturating_mul(2)) } else { share });
+    let head = pool.head(if last == u32::MAX { share.max(k.saturating_mul(2)) } else { share })?;
     pass.run(pool.ranked(|row| pool.complexity(row) >= head)?);
     if pass.end > 1 && pass.reached.iter().any(|&reached| reached < pass.end - 1) {
         pass.run(pool.ranked(|row| pool.complexity(row) < head && pass.counts(pool.rows.row(row)))?);

@@ -57,13 +57,14 @@ impl<'a> Pool<'a> {
     }
 
     /// A complexity that at least `count` rows reach, where there are as many: about the largest such.
-    pub fn head(&self, count: usize) -> f64 {
+    pub fn head(&self, count: usize) -> Result<f64> {
+        self.check()?;
         if count >= self.rows.len() {
-            return f64::NEG_INFINITY;
+            return Ok(f64::NEG_INFINITY);
         }
         if let Some(values) = self.complexity {
             let mut values = values.to_vec();
-            return *values.select_nth_unstable_by(count, |a, b| b.total_cmp(a)).1;
+            return Ok(*values.select_nth_unstable_by(count, |a, b| b.total_cmp(a)).1);
         }
         let mut of_length: Vec<usize> = Vec::new();
         for length in self.rows.rows().map(<[u32]>::len) {
@@ -77,7 +78,7 @@ impl<'a> Pool<'a> {
             reached += of_length[length];
             reached >= count
         });
-        longest.unwrap_or(0) as f64
+        Ok(longest.unwrap_or(0) as f64)
     }
 
     fn check(&self) -> Result<()> {

@@ -163,6 +163,10 @@ fn what_cannot_be_ranked_or_weighed_is_refused() {
     let rows = Csr::new(&[0, 1], &[0], 1).unwrap();
     let nan = Pool { complexity: Some(&[f64::NAN]), ..Pool::of(rows) };
     assert!(complexity_first(&nan, 1).unwrap_err().to_string().contains("row 0 has NaN"));
+    let many = [0; 101];
+    let untagged = Csr::new(&many, &[], 1).unwrap();
+    let short = Pool { complexity: Some(&[1.0]), ..Pool::of(untagged) };
+    assert!(complexity_first(&short, 1).unwrap_err().to_string().contains("`complexity` has 1 entries, but 100"));
     let short = Pool { eligible: Some(&[]), ..Pool::of(rows) };
     assert!(complexity_first(&short, 1).unwrap_err().to_string().contains("`eligible` has 0 entries"));
     assert!(max_coverage(&Pool::of(rows), Some(&[-1.0]), 1).unwrap_err().to_string().contains("tag 0 has -1"));
