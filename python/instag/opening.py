@@ -51,13 +51,21 @@ class Raw(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)  # not by way of `readinto`, which would copy every block twice
+        self._count(data)
+        return data
+
     def readinto(self, into: Any) -> int:
         count = self._file.readinto(into) or 0
-        self._digest.update(memoryview(into)[:count])
-        self.bytes += count
-        if self._advance is not None:
-            self._advance(count)
+        self._count(memoryview(into)[:count])
         return count
+
+    def _count(self, data: Any) -> None:
+        self._digest.update(data)
+        self.bytes += len(data)
+        if self._advance is not None:
+            self._advance(len(data))
 
     def digest(self) -> str:
         """The digest of the whole file: what has not been asked for yet is read now."""
@@ -131,7 +139,7 @@ def decompressed(raw: Raw, compression: str | None, size: int) -> Iterator[bytes
         elif compression == "zst":
             yield from _in_blocks(_zst_chunks(raw), size)
         else:
-            yield from _in_blocks(iter(lambda: raw.read(size) or b"", b""), size)
+            yield from _in_blocks(iter(lambda: raw.read(size), b""), size)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"is damaged: {_lower(error)}", hint="fetch or compress it again") from None
 

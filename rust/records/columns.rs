@@ -94,6 +94,14 @@ impl Columns {
         self.found += 1;
     }
 
+    /// Makes room for the texts of all these pieces at once: growing step by step would copy them twice.
+    pub fn reserve<'c>(&mut self, pieces: impl Iterator<Item = &'c Self>) {
+        let sizes = pieces.map(|piece| (piece.queries.len(), piece.query_ends.len()));
+        let (bytes, texts) = sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+        self.queries.reserve_exact(bytes);
+        self.query_ends.reserve_exact(texts);
+    }
+
     /// Appends the next piece, which begins so many bytes and lines after the start of this one.
     pub fn append(&mut self, next: &Self, bytes: i64, lines: i64) {
         let found = self.found;

@@ -79,6 +79,7 @@ pub fn read_block(block: &[u8], layout: Layout, place: Place, last: bool, settin
         .map(|piece| {
             let bytes = block.get(piece.start..piece.end).unwrap_or(&[]);
             let mut worker = Worker { plain: layout == Layout::Text, ..Worker::new(settings) };
+            worker.reader.queries.reserve(bytes.len());
             if by_line {
                 worker.lines(bytes);
             } else {
@@ -88,6 +89,7 @@ pub fn read_block(block: &[u8], layout: Layout, place: Place, last: bool, settin
         })
         .collect();
     let mut columns = Columns::after(place.records);
+    columns.reserve(read.iter().map(|(part, _)| part));
     let (mut lines, mut seen) = (place.lines, 0);
     for (piece, (part, part_lines)) in pieces.iter().zip(&read) {
         // Line breaks between two pieces belong to neither.
