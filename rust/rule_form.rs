@@ -89,7 +89,11 @@ impl Stemmer {
 /// The form of a raw tag: NFKC, full case folding, NFKC again (folding can take a composed letter apart); then words
 /// of letters, numbers and the marks on them, each stemmed, joined by one space.
 pub fn rule_form(raw: &str, stemmer: &Stemmer) -> String {
-    let text: String = raw.nfkc().default_case_fold().nfkc().collect();
+    let text: String = if raw.is_ascii() {
+        raw.to_ascii_lowercase() // the same, without the tables
+    } else {
+        raw.nfkc().default_case_fold().nfkc().collect()
+    };
     let mut form = String::with_capacity(text.len());
     let mut rest = text.as_str();
     let mut word = "";
