@@ -2,8 +2,12 @@
 //!
 //! The grammar is RFC 8259 plus `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes. Strings stay encoded
 //! until somebody asks for them, so a record's metadata costs a scan and nothing else, and numbers keep their text.
-//! A parser of our own because reading needs the byte ranges, the raw numbers and the lazy strings at once, and because
-//! it is the fastest of those tried (see `mod.rs`). Cost: one node of 16 bytes a value, a scan of the bytes.
+//! A parser of our own because reading needs the byte ranges, the raw numbers and the lazy strings at once, which no
+//! other gives. Cost: one node of 16 bytes a value, a scan of the bytes.
+//!
+//! Tried on one thread, MB/s, whole values, long texts with escapes / short turns: this 3,100 / 1,400, `sonic_rs` 1,900 /
+//! 1,500, `serde_json` 1,800 / 400, `jiter` 1,700 / 600. Strings by `memchr2` and a second pass for control characters
+//! were a third slower on short ones than eight bytes at a time in a word.
 
 use memchr::memchr2;
 
@@ -215,29 +219,41 @@ impl Parser {
     fn string(&mut self, bytes: &[u8], quote: usize) -> Result<usize, Fault> {
         let (start, mut at, mut kind) = (quote + 1, quote + 1, Kind::Text);
         loop {
-            let rest = bytes.get(at..).unwrap_or(&[]);
-            let found = memchr2(b'"', b'\\', rest);
-            let run = &rest[..found.unwrap_or(rest.len())];
-            // Two passes beat one: both are vectorized, and a control character is all but never there.
-            if has_control(run) {
-                let control = at + run.iter().position(|&byte| byte < 0x20).unwrap_or(0);
-                return Err(Fault::Unexpected { expected: "no bare control character in a string", at: control });
+            at = plain_end(bytes, at);
+            match bytes.get(at) {
+                None => return Err(Fault::End),
+                Some(b'"') => {
+                    self.push(kind, start, at);
+                    return Ok(at + 1);
+                }
+                Some(b'\\') => {
+                    kind = Kind::Escaped;
+                    at = escape(bytes, at)?;
+                }
+                Some(_) => return Err(Fault::Unexpected { expected: "no bare control character in a string", at }),
             }
-            let Some(found) = found else { return Err(Fault::End) };
-            at += found;
-            if bytes[at] == b'"' {
-                self.push(kind, start, at);
-                return Ok(at + 1);
-            }
-            kind = Kind::Escaped;
-            at = escape(bytes, at)?;
         }
     }
 }
 
-/// Whether a byte below 0x20 is there, without a branch a byte.
-fn has_control(run: &[u8]) -> bool {
-    run.iter().fold(u8::MAX, |least, &byte| least.min(byte)) < 0x20
+/// The first quote, backslash or control character from `at` on, else the end: eight bytes at a time in one word.
+///
+/// In a word without such a byte every mask is 0; of several the lowest is exact, since borrows only move upwards.
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*chunk);
+        let control = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = (control | zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c))) & HIGH;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or(&[]);
+    at + rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(rest.len())
 }
 
 /// The position after the escape at `at`, which must be well-formed; surrogates are paired when decoded.
