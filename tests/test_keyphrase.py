@@ -32,6 +32,7 @@ EXAMPLES: list[tuple[str, list[str], list[str]]] = [
     ),
     ("Summarize this article in three bullet points.", ["text summarization", "bullet points"], ["three"]),
     ("Fix the bug in this Python function.\n```python\ndef add(a, b):\n    return a - b\n```", ["python"], ["def"]),
+    ('def add(a, b):\n    """Give the sum of two numbers."""\n', ["code completion", "python"], []),
     ("Fix the bug in this code.", ["code debugging"], ["grammar correction"]),
     ("Implement a binary search in Rust.", ["rust", "development"], []),
     ("What is the capital of Mongolia?", ["capital inquiry"], ["what"]),

@@ -27,16 +27,24 @@ const AMOUNTS: [&str; 8] = [" each", " times", " twice", " half", " total", " pe
 
 /// Adds the facts of a query. `asks` says whether one of its sentences asks for something.
 pub fn facts(query: &str, text: &Text, language: Language, asks: bool, out: &mut Candidates) {
-    if text.code_lines >= 2 {
+    if text.code_lines >= 1 {
         let from = text.code.first().map_or(0, |range| range.0);
         let to = text.code.last().map_or(0, |range| range.1);
         let code = query.get(from..to).unwrap_or("");
         let end = code.char_indices().nth(60).map_or(code.len(), |(at, _)| at);
         let span = (from as u32, (from + end) as u32);
-        if let Some((name, _)) = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| code.contains(sign))) {
+        let sign = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| code.contains(sign)));
+        if let Some((name, _)) = sign {
             out.add(format_args!("{name}"), Kind::Fact, 65, span);
         }
-        out.add(format_args!("source code given"), Kind::Fact, 45, span);
+        if text.code_lines >= 2 || sign.is_some() {
+            out.add(format_args!("source code given"), Kind::Fact, 45, span);
+        }
+        // A function's head and what it shall do, and nothing before: the rest is wanted.
+        let opening = query.trim_start();
+        if sign.is_some() && ["def ", "from ", "import "].iter().any(|start| opening.starts_with(start)) {
+            out.add(format_args!("code completion"), Kind::Intention, 75, span);
+        }
     }
     let whole = (0, 0); // no words of its own: the form of the whole query
     if query.len() < 200 && has_arithmetic(query) {
