@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use memchr::{memchr, memrchr};
 
+use super::scan::{skip_space, string_end};
 use super::schema::Members;
-use super::tape::{Fault, Kind, Parser, Value, skip_space, string_end};
+use super::tape::{Fault, Kind, Parser, Value};
 use crate::error::Error;
 
 /// How records are laid out in what is left of a file.

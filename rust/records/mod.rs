@@ -11,6 +11,7 @@ pub mod columns;
 pub mod export;
 pub mod identity;
 pub mod layout;
+pub mod scan;
 pub mod schema;
 pub mod tagged;
 pub mod tape;

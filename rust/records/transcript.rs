@@ -1,7 +1,7 @@
 //! One uniform shape for every schema: `{"messages": [{"role", "content"}, ...], "tools"?, media?}`, which trainers load.
 //!
 //! Every message has a text content, so that a column of them has one type: what is no text stands beside it, tool calls
-//! in the form of the OpenAI API (arguments as text), other parts and the tools as JSON in a string.
+//! in the form of `OpenAI`'s API (arguments as text), other parts and the tools as JSON in a string.
 
 use super::identity::Role;
 use super::tape::{Kind, Parser, Value, minify};
@@ -149,7 +149,10 @@ pub fn push_json(text: &str, into: &mut String) {
             '\n' => into.push_str("\\n"),
             '\r' => into.push_str("\\r"),
             '\t' => into.push_str("\\t"),
-            control if control < ' ' => into.push_str(&format!("\\u{:04x}", control as u32)),
+            control if control < ' ' => {
+                into.push_str("\\u00");
+                into.extend([4, 0].map(|shift| char::from_digit(control as u32 >> shift & 15, 16).unwrap_or('0')));
+            }
             other => into.push(other),
         }
     }
