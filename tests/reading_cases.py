@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 # (record, schema, queries)
@@ -77,3 +79,8 @@ REJECTED: list[tuple[Any, str]] = [
     ({"answer_id": "1", "choices": [{"turns": ["a"]}]}, "a model's reference answer"),
     ({"prompt_template": "{question}", "name": "judge"}, "a judge's prompt template"),
 ]
+
+
+def write_jsonl(path: Path, records: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), encoding="utf-8")
+    return path
