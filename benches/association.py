@@ -17,6 +17,9 @@ from instag import TagTable, association_rules, frequent_itemsets
 MIN_COUNT, MIN_CONFIDENCE = 40, 0.99
 
 
+SIZES = (100_000, 1_000_000)
+
+
 def compare(samples: int) -> Iterator[timing.Comparison]:
     """All pair rules, and itemsets of any length; both peers get their own input form ready-made."""
     offsets, ids = generate.tag_table(samples)

@@ -55,6 +55,9 @@ def repeated(data: Path) -> list[str]:
     return list(islice((query for _ in range(REPEATED) for query in queries), REPEATED))
 
 
+SIZES = (100_000,)
+
+
 def compare(samples: int) -> Iterator[timing.Comparison]:
     """Queries a second: ours beside RAKE, which weighs each query alone."""
     if samples != 100_000 or not DATA.is_dir():

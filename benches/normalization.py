@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MIN_COUNT = 20
 
 
+SIZES = (1_000_000,)
+
+
 def compare(samples: int) -> Iterator[timing.Comparison]:
     """The comparison at `samples` rows."""
     try:

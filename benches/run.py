@@ -1,7 +1,7 @@
 """One table of every comparison: `python benches/run.py [--samples 100000,1000000] [--only selection]`.
 
-A module in this folder that has `compare(samples) -> Iterator[Comparison]` takes part; it skips a size that is not
-its own by yielding nothing, and a peer that is not installed by saying so on stderr.
+A module in this folder that has `compare(samples) -> Iterator[Comparison]` and `SIZES`, the pool sizes that something
+is promised for, takes part; a peer that is not installed is said so on stderr.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ import timing
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", default="100000,1000000", help="pool sizes, comma-separated")
+    parser.add_argument("--samples", default="", help="pool sizes, comma-separated (each module's own)")
     parser.add_argument("--only", default="", help="modules, comma-separated (all)")
     options = parser.parse_args()
-    sizes = [int(size) for size in options.samples.split(",")]
+    sizes = [int(size) for size in options.samples.split(",") if size]
     names = {path.stem for path in Path(__file__).parent.glob("*.py")} - {"generate", "run", "timing"}
     done = []
     for name in options.only.split(",") if options.only else sorted(names):
         module = import_module(name)
-        for size in sizes:
+        if not hasattr(module, "compare"):
+            continue
+        for size in sizes or module.SIZES:
             for comparison in module.compare(size):
                 print(timing.table([comparison]).splitlines()[-1], file=sys.stderr, flush=True)
                 done.append(comparison)

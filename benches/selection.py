@@ -39,6 +39,9 @@ def python_sets(samples: list[set[int]], k: int) -> list[int]:
     return picked
 
 
+SIZES = (1_000_000, 10_000_000)
+
+
 def compare(samples: int) -> Iterator[timing.Comparison]:
     """Against Python sets (once from a million samples on: it takes minutes) and, where it is installed, numba."""
     k = samples // 100

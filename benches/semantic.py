@@ -186,6 +186,9 @@ def bunches(rows: int, dimension: int = 384) -> np.ndarray:
     return centers[rng.integers(0, len(centers), rows)] + np.float32(0.15) * noise
 
 
+SIZES = (100_000,)
+
+
 def compare(samples: int) -> Iterator[timing.Comparison]:
     """Exact neighbors beside HNSW at the paper's 12,000 tags, on the smallest pool only: tags do not grow with rows."""
     if samples > 100_000:
