@@ -75,8 +75,8 @@ def test_all_four_steps_equal_the_oracle(rows: list[list[str]]) -> None:
 def check_promises(made: Normalization, table: TagTable) -> None:
     """What holds for every normalization, whatever its settings."""
     ledger, tags = made.ledger, made.table.vocabulary.to_list()
-    assert ledger.columns == ["raw", "count", "step", "into", "round", "evidence"]
-    assert ledger.dtypes == [pl.String, pl.Int64, pl.String, pl.String, pl.Int32, pl.Float64]
+    assert ledger.columns == ["raw", "count", "step", "by", "into", "round", "evidence"]
+    assert ledger.dtypes == [pl.String, pl.Int64, pl.String, pl.String, pl.String, pl.Int32, pl.Float64]
     assert sorted(ledger["raw"]) == sorted(table.vocabulary)
     assert ledger["count"].sum() == len(table.ids)
     keys = [(-count, raw.encode()) for raw, count in ledger.select("raw", "count").iter_rows()]
@@ -88,6 +88,7 @@ def check_promises(made: Normalization, table: TagTable) -> None:
     assert (changed["raw"] != changed["into"]).all()
     assert (ledger["into"].is_null() == (ledger["step"] == "rare")).all()
     assert (ledger["round"].is_not_null() == (ledger["step"] == "association")).all()
+    assert (ledger["by"].is_not_null() == ledger["step"].is_in(["rule", "semantic"])).all()
     order = [(-count, tag.encode()) for tag, count in zip(tags, made.table.counts.tolist(), strict=True)]
     assert order == sorted(order)
     assert len(made.table) == len(table)

@@ -37,6 +37,7 @@ _TAG: dict[str, dict[str, Any]] = {
         "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",
     },
     "schema": {"metavar": "S", "help": f"Force one schema instead of detecting it: {_SCHEMAS}."},
+    "source_column": {"metavar": "NAME", "help": "The member that names a record's source (default: the file's stem)."},
     "limit": {"type": click.IntRange(1), "metavar": "N", "help": "Read only the first N samples of the pool."},
 }
 _NORMALIZE: dict[str, dict[str, Any]] = {

@@ -96,8 +96,9 @@ class Normalization:
     `table`: the same rows over the final vocabulary (by count descending, then bytewise). `ledger`: one row a raw tag,
     by count descending, then bytewise: `raw`, `count`, `step` (the last step that changed its name: `rule`, `semantic`,
     `association`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag, null where
-    rare), `round` (association), `evidence` (the cosine or the confidence). `steps`: one row a step that ran: `step`,
-    `tags` (distinct, left after it), `occurrences` (left in all rows). `notes`: lines for people.
+    rare), `by` (the stemmer of `rule`, the embedder of `semantic`), `round` (association), `evidence` (the cosine or
+    the confidence). `steps`: one row a step that ran: `step`, `tags` (distinct, left after it), `occurrences` (left in
+    all rows). `notes`: lines for people.
     """
 
     table: TagTable
@@ -180,6 +181,7 @@ class _Work:
         self.step = np.zeros(size, np.int8)  # 0: kept, -1: rare, else 1 + the position in STEPS
         self.round = np.zeros(size, np.int32)
         self.evidence = np.full(size, np.nan)
+        self.by: dict[str, str] = {}  # the stemmer of `rule`, the embedder of `semantic`
         self.steps: list[tuple[str, int, int]] = [("raw", size, len(table.ids))]
         self.notes: list[str] = []
 
@@ -206,6 +208,7 @@ class _Work:
             kept = words.explode(empty_as_null=False).unique(maintain_order=True)
             if len(kept):
                 self.notes.append(f"rule: names that keep their symbols: {', '.join(kept)}")
+        self.by["rule"] = "paper's rules" if settings.paper_rules else settings.stemmer
         self._merge("rule", groups.astype(np.int64))
 
     def semantic(self, settings: NormalizeSettings) -> None:
@@ -218,6 +221,7 @@ class _Work:
             linkage=settings.linkage,
             neighbors=settings.neighbors,
         )
+        self.by["semantic"] = merged.embedder
         distance = f", max_cosine_distance {merged.max_cosine_distance:g}" if merged.max_cosine_distance else ""
         self.notes.append(f"semantic: embedder `{merged.embedder}`{distance}")
         self.notes += [f"semantic: {note}" for note in merged.notes]
@@ -230,8 +234,8 @@ class _Work:
         into, rounds, confidence = _core.merge_associations(
             offsets, ids, len(self.names), settings.min_rule_count, settings.min_rule_confidence, bytewise
         )
-        moved = int((rounds > 0).sum())
-        self.notes.append(f"association: {moved:,} tags merged in {int(rounds.max(initial=0))} rounds")
+        moved, last = int((rounds > 0).sum()), int(rounds.max(initial=0))
+        self.notes.append(f"association: {moved:,} tags merged in {last} round{'' if last == 1 else 's'}")
         if len(self.tag_counts) and self.tag_counts.max() < settings.min_rule_count:
             self.notes.append(
                 f"association: no tag is in {settings.min_rule_count} queries, so no rule can hold; "
@@ -288,12 +292,13 @@ class _Work:
         vocabulary = self.raw.gather(self.names[order]).alias("tag")
         table = TagTable(vocabulary, offsets, places.astype(np.uint32)[ids], _checked=True)
         into = pl.Series(np.append(places, -1)[self.at]).replace(-1, None)
-        labels = pl.Series(["rare", "kept", *STEPS])
+        step = pl.Series(["rare", "kept", *STEPS]).gather(self.step.astype(np.int64) + 1)
         ledger = pl.DataFrame(
             {
                 "raw": self.raw,
                 "count": self.counts,
-                "step": labels.gather(self.step.astype(np.int64) + 1),
+                "step": step,
+                "by": step.replace_strict(self.by, default=None, return_dtype=pl.String),
                 "into": vocabulary.gather(into),
                 "round": pl.Series(self.round).replace(0, None),
                 "evidence": pl.Series(self.evidence).fill_nan(None),

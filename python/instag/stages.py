@@ -33,7 +33,7 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
     run = Run(path)
     store = str(run.path / "answers.sqlite")
     tagger = open_tagger(settings_from(TagSettings, said), settings_from(TagSpeed, said, {"answers": store}))
-    reading = {"schema": said.get("schema"), "limit": said.get("limit")}
+    reading = {name: said.get(name) for name in ("schema", "source_column", "limit")}
     inputs = [{"source": file.source, **_file_input(file.path)} for file in expand(files)]
 
     def make(out: Output) -> None:
@@ -167,6 +167,7 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
         out.counts |= {
             "sources": result.sources.to_dicts(),
             "pool": result.pool.to_dicts()[0],
+            "recall": _recall(result.overlap),
             "top": result.top().to_dicts(),
             "rare": result.rare().to_dicts(),
             "zipf": dataclasses.asdict(result.zipf),
@@ -337,6 +338,14 @@ def _absolute(path: str) -> str:
 
 def _inputs(run: Run, *stages: str) -> dict[str, Any]:
     return {"stages": {stage: run.digest(stage) for stage in stages}}
+
+
+def _recall(overlap: pl.DataFrame) -> list[dict[str, Any]]:
+    """How much of the other sources' tags each source holds, on average; the widest first."""
+    import polars as pl
+
+    others = overlap.filter(pl.col("a") != pl.col("b")).group_by("a", maintain_order=True).agg(pl.mean("recall"))
+    return others.sort("recall", descending=True, maintain_order=True).rename({"a": "source"}).to_dicts()
 
 
 def _label(run: Run) -> str:

@@ -10,6 +10,7 @@ from instag.progress import Talk
 
 _SHOWN = 40  # files or sources, before a line says how many more there are
 _NAMES = 12
+_WIDEST = 5
 
 
 def tell(manifest: Mapping[str, Any], folder: Path, talk: Talk, *, fresh: bool) -> None:
@@ -63,6 +64,8 @@ def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
     talk.table(list(rows[0]), [list({**row, "diversity": f"{row['diversity']:.1%}"}.values()) for row in rows])
     if len(counts["sources"]) > _SHOWN:
         talk.line(f"  ... and {len(counts['sources']) - _SHOWN:,} more sources")
+    if wide := [f"{r['source']} {r['recall']:.0%}" for r in counts["recall"][:_WIDEST] if r["recall"] is not None]:
+        talk.line(f"  share of the other sources' tags that a source holds, on average: {', '.join(wide)}")
     for title, chosen in (("most frequent", counts["top"][:_NAMES]), ("rarest", counts["rare"][-_NAMES:])):
         shown = ", ".join(f"{tag['tag']} ({tag['count']:,})" for tag in chosen)
         talk.line(f"  {title} tags: {shown}")
