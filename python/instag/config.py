@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,12 +111,12 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
 
     def here(name: str) -> str:
         source, equals, file = name.rpartition("=")
-        return name if "://" in name else f"{source}{equals}{path.parent / file}"
+        return name if "://" in name else f"{source}{equals}{os.path.normpath(path.parent / file)}"
 
     stages = {stage: dict(config[stage]) for stage in known}
     for stage, name in (("tag", "answers"), ("tag", "prompt")):
         value = stages[stage].get(name)
         if isinstance(value, str) and (name != "prompt" or (path.parent / value).is_file()):
             stages[stage][name] = str(path.parent / value)
-    run = str(path.parent / config["run"]) if "run" in config else None
+    run = os.path.normpath(path.parent / config["run"]) if "run" in config else None
     return RunConfig([here(file) for file in files], run, stages)

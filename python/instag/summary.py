@@ -55,8 +55,10 @@ def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
     talk.table(["tags left after", "tags", "occurrences"], [list(step.values()) for step in steps])
     for step in ("rule", "semantic", "association"):
         shown = [f"{e['raw']} -> {e['into']}" for e in counts["examples"] if e["step"] == step]
+        shown += ["..."] * (counts["ledger"].get(step, 0) > len(shown))
         if shown:
-            talk.line(f"  {step}, {counts['ledger'][step]:,} raw tags renamed, e.g. {'; '.join(shown)}")
+            renamed = counts["ledger"][step]
+            talk.line(f"  {step}: {renamed:,} raw tag{'' if renamed == 1 else 's'} renamed: {'; '.join(shown)}")
 
 
 def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
