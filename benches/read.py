@@ -1,20 +1,17 @@
 """Reading: `instag.read` against an `orjson` loop that does the same, and `polars.scan_ndjson` that does less.
 
-Run: python benches/read.py FILE.jsonl[.gz|.zst] [--records 1000000] [--repeats 5]
-
-The file's records are repeated up to `--records`, each repeat with a serial number in its first text, so that none is
-a duplicate, and written as plain JSONL to a temporary folder. The loop takes the queries and a 128-bit hash of the
-turns of each record and keeps the first of equal ones; `scan_ndjson` merely reads the columns that hold the text.
-All in one process, in turn, median of the repeats; the counts must agree.
+A real file's records are repeated up to the size asked for, each repeat with a serial number in its first text, so that
+none is a duplicate, and written as plain JSONL to a temporary folder. The loop takes the queries and a 128-bit hash of
+the turns of each record and keeps the first of equal ones; `scan_ndjson` merely reads the columns that hold the text.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import os
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,10 @@ import polars as pl
 import xxhash
 
 import instag
+import timing
 from instag.opening import Raw, decompressed, file_kind
+
+DATA = Path(os.environ.get("INSTAG_DATA", Path(__file__).parents[2] / "shared" / "data")) / "instructions"
 
 
 def repeated(source: Path, records: int, out: Path) -> None:
@@ -84,39 +84,30 @@ def by_instag(path: Path) -> tuple[int, int]:
     return len(pool), len(pool.queries)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--records", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    ways: dict[str, Callable[[Path], tuple[int, int]]] = {
-        "instag.read": by_instag,
-        "orjson loop": by_orjson,
-        "polars.scan_ndjson": by_polars,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "repeated.jsonl")
-        repeated(options.file, options.records, path)
-        size = path.stat().st_size
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        counts: dict[str, tuple[int, int]] = {}
-        for _ in range(options.repeats):
-            for name, way in ways.items():
-                begun = time.perf_counter()
-                counts[name] = way(path)
-                taken[name].append(time.perf_counter() - begun)
-    assert counts["instag.read"] == counts["orjson loop"], counts
-    ours = statistics.median(taken["instag.read"])
-    print(
-        f"{options.file.name}: {options.records:,} records, {size / 1e6:,.0f} MB, {counts['instag.read'][1]:,} queries"
-    )
-    for name, seconds in taken.items():
-        median = statistics.median(seconds)
-        speed = f"{size / median / 1e6:8,.0f} MB/s {options.records / median:12,.0f} rows/s"
-        spread = f"{min(seconds):.2f}-{max(seconds):.2f}"
-        print(f"  {name:20} {median:8.2f} s ({spread}) {speed}   {median / ours:6.2f} x instag")
+SIZES = (300_000,)
 
 
-if __name__ == "__main__":
-    main()
+def compare(samples: int) -> Iterator[timing.Comparison]:
+    """Single prompts (t0), and a fifth as many chats (sgd), each against both peers."""
+    if not DATA.is_dir():
+        print(f"read: no real data at {DATA} (set INSTAG_DATA)", file=sys.stderr)
+        return
+    files = {"self_instruct/t0_prompts.jsonl.zst": samples, "sgd/messages.jsonl.gz": samples // 5}
+    for name, records in files.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "repeated.jsonl")
+            repeated(DATA / name, records, path)
+            task = f"read {path.stat().st_size / 1e6:,.0f} MB of {name.split('/')[1].split('.')[0]}"
+            for peer_name, peer in (
+                ("orjson + Python loop", by_orjson),
+                ("polars.scan_ndjson, columns only", by_polars),
+            ):
+                yield timing.compare(
+                    task,
+                    records,
+                    partial(by_instag, path),
+                    partial(peer, path),
+                    peer_name=peer_name,
+                    same=lambda ours, theirs: theirs[1] == 0 or ours == theirs,
+                    runs=3,
+                )

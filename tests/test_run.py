@@ -53,24 +53,36 @@ def test_the_same_outputs_made_again_leave_later_stages_current(tmp_path: Path) 
     assert run.state("normalize") == "current"
 
 
-def test_a_cut_stage_is_unfinished_and_leaves_no_partial_file(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    write(run)
-
-    def cut(out: Output) -> None:
+def cut_short(run: Run) -> None:
+    def write_half(out: Output) -> None:
         out.table("queries", pl.DataFrame({"id": [1]}))
         with out.file("selected.jsonl") as path:
             path.write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), run.write("tag", settings={}, inputs={}) as out:
-        cut(out)
+        write_half(out)
+
+
+def test_a_cut_stage_is_unfinished_and_leaves_no_partial_file(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    cut_short(run)
     assert run.state("tag") == "unfinished"
-    assert sorted(p.name for p in (tmp_path / "tag").iterdir()) == ["queries.parquet"]
+    assert not list((tmp_path / "tag").iterdir())
     with pytest.raises(ArtifactError, match="did not finish"):
         run.need("tag")
     write(run)
     assert run.state("tag") == "current"
+
+
+def test_what_stood_before_stands_when_making_it_again_fails(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write(run)
+    digest = run.digest("tag")
+    cut_short(run)
+    assert run.state("tag") == "current"
+    assert run.digest("tag") == digest
+    assert sorted(p.name for p in (tmp_path / "tag").iterdir()) == ["manifest.json", "queries.parquet"]
 
 
 def test_tables_of_an_earlier_result_go(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PHRASE_BERT = "whaleloops/phrase-bert"
 PHRASE_BERT_DISTANCE = 0.05
 
+DEFAULT_OPENAI_MODEL = "text-embedding-3-small"
+
 
 @runtime_checkable
 class Embedder(Protocol):
@@ -174,14 +176,14 @@ class SentenceTransformersEmbedder:
 def resolve(
     spec: str | Embedder | Lexical, *, base_url: str | None = None, api_key: str | None = None
 ) -> Embedder | Lexical:
-    """The embedder that a setting names: `lexical`, `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`.
+    """The embedder that a setting names: `lexical`, `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.
 
     `base_url` and `api_key` go to `openai` alone. An embedder is given back as it is; anything else is a `ConfigError`.
 
     >>> resolve("lexical").identity, resolve("openai:text-embedding-3-small").identity
     ('lexical/1', 'openai:text-embedding-3-small')
     """
-    hint = "one of `lexical`, `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`"
+    hint = "one of `lexical`, `openai`, `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`"
     if not isinstance(spec, str):
         if isinstance(spec, (Lexical, Embedder)):
             return spec
@@ -189,8 +191,8 @@ def resolve(
     kind, _, name = spec.partition(":")
     if spec == "lexical":
         return Lexical()
-    if kind == "openai" and name:
-        return OpenAIEmbedder(name, base_url=base_url, api_key=api_key)
+    if spec == "openai" or (kind == "openai" and name):
+        return OpenAIEmbedder(name or DEFAULT_OPENAI_MODEL, base_url=base_url, api_key=api_key)
     if kind == "sentence-transformers" and name:
         return SentenceTransformersEmbedder(name)
     raise ConfigError(f"`embedder` is `{spec}`, which is none", hint=hint)

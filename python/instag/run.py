@@ -48,7 +48,7 @@ def stage_key(stage: str, settings: Mapping[str, Any], inputs: Mapping[str, Any]
 
 @dataclass
 class Output:
-    """A stage being written: tables and files appear under their own name only when they are whole."""
+    """A stage being written: nothing has its own name before all is there, so that an old result stands until then."""
 
     folder: Path
     written: list[str] = field(default_factory=list)
@@ -68,16 +68,13 @@ class Output:
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """The temporary path to write `name` at; renamed when the block ends well, removed when it does not."""
-        path = self.folder / f".{name}.part"
-        try:
-            yield path
-            os.replace(path, self.folder / name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            raise
+        """The path to write `name` at, until the stage is whole."""
+        yield self.part(name)
         self.written.append(name)
+
+    def part(self, name: str) -> Path:
+        """Where `name` is before the stage is whole."""
+        return self.folder / f".{name}.part"
 
 
 class Run:
@@ -187,43 +184,45 @@ class Run:
         inputs: Mapping[str, Any],
         speed: Mapping[str, Any] | None = None,
     ) -> Iterator[Output]:
-        """Makes a stage: the old manifest goes first, the new one comes last, so a cut in between is seen.
+        """Makes a stage: written aside, then put in its place, the manifest last.
 
-        Two processes never write one run: the second is refused.
+        An error on the way leaves what stood before; a cut while the files are put in place leaves no manifest, and
+        the stage is made again. Two processes never write one run: the second is refused.
         """
         started = time.perf_counter()
         folder = self.path / stage
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._lock():
-                (folder / "manifest.json").unlink(missing_ok=True)
-                for leftover in folder.glob(".*.part"):
-                    leftover.unlink()
                 output = Output(folder)
-                yield output
-                for old in folder.iterdir():
-                    if old.is_file() and old.name not in output.written:
-                        old.unlink()
-                manifest = {
-                    "format": FORMAT,
-                    "stage": stage,
-                    "key": stage_key(stage, settings, inputs),
-                    "settings": settings,
-                    "speed": speed or {},
-                    "inputs": inputs,
-                    "outputs": [
-                        {"name": n, "bytes": (folder / n).stat().st_size, "digest": file_digest(folder / n)}
-                        for n in output.written
-                    ],
-                    "counts": output.counts,
-                    "notes": output.notes,
-                    "seconds": round(time.perf_counter() - started, 3),
-                    "cost_usd": output.cost_usd,
-                    "versions": versions(),
-                    "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                }
-                with output.file("manifest.json") as path:
-                    path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                try:
+                    yield output
+                    manifest = {
+                        "format": FORMAT,
+                        "stage": stage,
+                        "key": stage_key(stage, settings, inputs),
+                        "settings": settings,
+                        "speed": speed or {},
+                        "inputs": inputs,
+                        "outputs": [_described(output, name) for name in output.written],
+                        "counts": output.counts,
+                        "notes": output.notes,
+                        "seconds": round(time.perf_counter() - started, 3),
+                        "cost_usd": output.cost_usd,
+                        "versions": versions(),
+                        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                    }
+                    with output.file("manifest.json") as path:
+                        path.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                    (folder / "manifest.json").unlink(missing_ok=True)
+                    for name in output.written:
+                        os.replace(output.part(name), folder / name)
+                    for old in folder.iterdir():
+                        if old.is_file() and old.name not in output.written:
+                            old.unlink()
+                finally:
+                    for leftover in folder.glob(".*.part"):
+                        leftover.unlink()
         except OSError as error:
             raise ArtifactError(
                 f"`{error.filename or folder}` could not be written: {error.strerror or error}",
@@ -248,6 +247,11 @@ class Run:
                     f"another process is writing to `{self.path}`", hint="wait for it, or give this one its own `--run`"
                 ) from None
             yield
+
+
+def _described(output: Output, name: str) -> dict[str, Any]:
+    path = output.part(name)
+    return {"name": name, "bytes": path.stat().st_size, "digest": file_digest(path)}
 
 
 def versions() -> dict[str, str]:

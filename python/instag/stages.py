@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`tag/`: reads the files, tags every query."""
+    from instag.endpoint import redact
     from instag.inputs import expand
     from instag.tagging import TagSettings, TagSpeed, open_tagger
 
     run = Run(path)
-    store = str(run.path / "answers.sqlite")
-    tagger = open_tagger(settings_from(TagSettings, said), settings_from(TagSpeed, said, {"answers": store}))
+    speed = settings_from(TagSpeed, said, {"answers": str(run.path / "answers.sqlite")})
+    tagger = open_tagger(settings_from(TagSettings, said), speed)
     reading = {name: said.get(name) for name in ("schema", "source_column", "limit")}
     inputs = [{"source": file.source, **_file_input(file.path)} for file in expand(files)]
 
@@ -54,8 +55,8 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
         out.notes.append(tagging.label)
 
     settings = {"tagger": dict(tagger.identity), **reading}
-    speed = dataclasses.asdict(settings_from(TagSpeed, said))
-    return _stage(run, "tag", settings, {"files": inputs}, make, talk, speed)
+    told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}
+    return _stage(run, "tag", settings, {"files": inputs}, make, talk, told)
 
 
 def import_stage(
@@ -122,16 +123,18 @@ def _write_records(
 
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`normalize/`: queries, rows, ledger, tags. Reads `tag/`."""
+    from instag.embedders import resolve
     from instag.normalization import NormalizeSettings, normalize
 
     run = Run(path)
     settings = dataclasses.asdict(settings_from(NormalizeSettings, said))
+    embedder = resolve(settings["embedder"])
 
     def make(out: Output) -> None:
         import polars as pl
 
         queries = run.table("tag", "queries")
-        result = normalize(TagTable.from_series(queries["tags"]), **settings)
+        result = normalize(TagTable.from_series(queries["tags"]), **settings | {"embedder": embedder})
         table = result.table
         rows = sample_rows(run, "tag")
         write_rows(out, queries.select("id", "turn", "status"), rows, table)
@@ -146,7 +149,9 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
         }
         out.notes += [_label(run), *result.notes]
 
-    return _stage(run, "normalize", settings, _inputs(run, "tag"), make, talk)
+    # A folder with another model in it is another embedder: its identity enters the key, not the name it was called by.
+    whole = settings | {"embedder": embedder.identity}
+    return _stage(run, "normalize", whole, _inputs(run, "tag"), make, talk)
 
 
 def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
@@ -257,6 +262,13 @@ def run_all(
         stages = {stage: {**config.stages[stage], **said[stage]} for stage in said}
     if path is None:
         raise ConfigError("no run folder is named", hint='give `--run RUN`, or `run = "..."` in the config')
+    from instag.embedders import resolve
+    from instag.normalization import NormalizeSettings
+    from instag.selection import SelectSettings
+
+    # A typing error in the last stage must show before the first one is paid for.
+    resolve(settings_from(NormalizeSettings, stages["normalize"]).embedder)
+    settings_from(SelectSettings, stages["select"])
     made = [
         tag_stage(path, files, stages["tag"], talk),
         normalize_stage(path, stages["normalize"], talk),
