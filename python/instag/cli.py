@@ -14,7 +14,7 @@ from instag.progress import Talk
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SCHEMAS = "alpaca, sharegpt, messages, prompt-completion, question-answer, text, turns, instances"
+_SCHEMAS = "alpaca, sharegpt, messages, preference, prompt-completion, question-answer, text, turns, instances"
 _STEPS = ["frequency", "rule", "semantic", "association"]
 
 # The flags of each stage: name -> what click is told; `instag run` takes them all. A flag that was not given is None:
@@ -108,22 +108,41 @@ def _finish(summary: Mapping[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(summary, ensure_ascii=False))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _InOrder(click.Group):
+    """Lists the commands as a person meets them, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.commands, key=_ORDER.index)
+
+
+_ORDER = ["run", "tag", "import", "normalize", "analyze", "select", "export", "show"]
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="instag", prog_name="instag")
 def cli() -> None:
-    r"""Turn pools of instruction data into an understood, small, good training set (#InsTag, arXiv 2308.07074).
+    """Turn pools of instruction data into an understood, small, good training set (#InsTag, arXiv 2308.07074).
 
     \b
     A first run, offline, on files of instructions in almost any form:
-        instag run data/*.jsonl --run my-run --tagger keyphrase --k 1000
+      instag run data/*.jsonl --run my-run --tagger keyphrase --k 1000
+
+    \b
     With ChatGPT, or any OpenAI-compatible endpoint (OPENAI_API_KEY, --base-url):
-        instag run data/*.jsonl --run my-run --k 6000
+      instag run data/*.jsonl --run my-run --k 6000
+
+    \b
     Stage by stage:
-        instag tag data/*.jsonl --run my-run; instag normalize my-run; instag analyze my-run; instag select my-run
+      instag tag data/*.jsonl --run my-run
+      instag normalize my-run
+      instag analyze my-run
+      instag select my-run --k 6000
 
     Settings come from flags, then a TOML file (`instag run CONFIG.toml`), then the paper's. A second run does only
-    what is stale. Exit codes: 0; 1 data or configuration; 2 usage; 3 too many failures or no endpoint; 130 interrupted.
-    """
+    what is stale. Data goes to stdout, talk to stderr.
+
+    Exit codes: 0; 1 data or configuration; 2 usage; 3 too many failures or no endpoint; 130 interrupted.
+    """  # noqa: D301 - click reads the backspace
 
 
 @cli.command()
@@ -172,7 +191,10 @@ def import_(
 @click.argument("run", metavar="RUN")
 @_with(_NORMALIZE)
 def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Make the tags of RUN consistent: the paper's four steps, with a ledger of what became of every raw tag."""
+    """Make the tags consistent, by the paper's four steps.
+
+    A ledger in RUN/normalize tells what became of every raw tag, and why.
+    """
     from instag import stages
 
     _finish(stages.normalize_stage(run, _said(options, _NORMALIZE), Talk(quiet=quiet)), as_json)
@@ -182,7 +204,7 @@ def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
 @click.argument("run", metavar="RUN")
 @_with()
 def analyze(run: str, as_json: bool, quiet: bool) -> None:
-    """Measure diversity, complexity and overlap of the sources of RUN."""
+    """Measure diversity, complexity and overlap of the sources."""
     from instag import stages
 
     _finish(stages.analyze_stage(run, Talk(quiet=quiet)), as_json)
@@ -192,7 +214,10 @@ def analyze(run: str, as_json: bool, quiet: bool) -> None:
 @click.argument("run", metavar="RUN")
 @_with(_SELECT)
 def select(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Pick the subset of RUN: `select/selected.jsonl`, always reported beside random subsets of the same size."""
+    """Pick the subset: RUN/select/selected.jsonl.
+
+    It is always reported beside random subsets of the same size.
+    """
     from instag import stages
 
     _finish(stages.select_stage(run, _said(options, _SELECT), Talk(quiet=quiet)), as_json)
@@ -221,7 +246,7 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
 @click.option("--out", metavar="FILE", help="Where to (default RUN/annotated.jsonl).")
 @_with()
 def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: bool) -> None:
-    """Write the records of RUN with what was found out about them."""
+    """Write the records with what was found out about them."""
     if not annotated:
         raise click.UsageError("say what to export: --annotated")
     from instag.exporting import export_annotated
@@ -233,7 +258,7 @@ def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: boo
 @click.argument("run", metavar="RUN")
 @_with()
 def show(run: str, as_json: bool, quiet: bool) -> None:
-    """Say what stands in RUN, what is stale, the counts, and what failed."""
+    """Say what stands, what is stale, and what failed."""
     from instag.exporting import show as show_run
 
     _finish(show_run(run, Talk(quiet=quiet)), as_json)
