@@ -8,7 +8,7 @@ PY := $(BIN)/python
 CARGO := PYO3_PYTHON="$(abspath $(PY))" cargo
 # A shell inside conda has CONDA_PREFIX, which maturin does not want beside a virtual environment.
 MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(abspath $(VENV))" $(BIN)/maturin
-RUST_SOURCES := $(shell find rust -name '*.rs')
+RUST_SOURCES := $(shell find rust -type f)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build test lint fmt bench demo wheel clean
