@@ -177,7 +177,7 @@ def test_vectors_are_named_and_never_made_up_in_silence() -> None:
     assert found.embedder == "table"
     assert "`table`" in found.notes[0]
     assert any("`--neighbors auto` is `exact`" in note for note in found.notes)
-    for unknown in ("tfidf", "random", "openai", "openai:", "sentence-transformers:", "phrase-bert"):
+    for unknown in ("tfidf", "random", "openai:", "sentence-transformers:", "phrase-bert"):
         with pytest.raises(ConfigError, match="one of `lexical`"):
             merge(["a"], embedder=unknown)
 
