@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -333,3 +334,18 @@ def test_ctrl_c_ends_in_130_and_the_next_run_goes_on(tmp_path: Path, serve: Call
     assert "400 queries" in done.stderr
     repeated = [count for count in server.stats()["answered"].values() if count > 1]
     assert len(repeated) <= 4
+
+
+def test_the_same_bytes_whatever_the_threads_and_the_hash_seed(tmp_path: Path) -> None:
+    made = []
+    for threads in ("1", "3"):
+        run = tmp_path / threads
+        command = [sys.executable, "-m", "instag.cli", "run", str(EXAMPLES / "demo.toml"), "--run", str(run), "--quiet"]
+        settings = {"RAYON_NUM_THREADS": threads, "POLARS_MAX_THREADS": threads, "PYTHONHASHSEED": threads}
+        subprocess.run(command, env={**os.environ, **settings}, check=True)
+        files = sorted(
+            path for path in run.rglob("*") if path.is_file() and path.name not in ("manifest.json", ".lock")
+        )
+        made.append({str(path.relative_to(run)): path.read_bytes() for path in files})
+    assert len(made[0]) > 12
+    assert made[0] == made[1]
