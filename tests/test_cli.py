@@ -161,6 +161,17 @@ def test_show_says_what_stands_and_what_is_stale(instag: Instag, chats: Path, tm
     assert said.code == 0
 
 
+def test_a_stage_is_never_made_from_a_stale_one(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    instag("run", chats, "--run", run, *FLAGS)
+    instag("tag", chats, "--run", run, "--tagger", "keyphrase", "--limit", 20)
+    for command in (("select", run, "--k", 4), ("analyze", run), ("export", run, "--annotated")):
+        said = instag(*command)
+        assert said.code == 1
+        assert "`normalize`" in said.err
+        assert "hint: run `instag normalize`" in said.err
+
+
 def test_export_annotated_gives_every_record_with_tags_count_and_rank(
     instag: Instag, chats: Path, tmp_path: Path
 ) -> None:

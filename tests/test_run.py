@@ -43,6 +43,8 @@ def test_a_stage_made_from_what_no_longer_stands_is_stale(tmp_path: Path) -> Non
     assert run.state("normalize") == "current"
     write(run, rows=4)
     assert run.state("normalize") == "stale"
+    with pytest.raises(ArtifactError, match="was made from another `tag`"):
+        run.need("normalize")
 
 
 def test_the_same_outputs_made_again_leave_later_stages_current(tmp_path: Path) -> None:

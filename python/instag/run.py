@@ -90,6 +90,7 @@ class Run:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._digests: dict[tuple[Path, int, int, int], str] = {}
 
     def manifest(self, stage: str) -> dict[str, Any] | None:
         """The manifest of a finished stage, None where the stage is absent or did not finish."""
@@ -117,7 +118,7 @@ class Run:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def need(self, stage: str) -> dict[str, Any]:
-        """The manifest of a stage that must be finished and whole."""
+        """The manifest of a stage that must be finished, whole, and made from the stages that stand now."""
         manifest = self.manifest(stage)
         if manifest is None:
             what = "did not finish" if (self.path / stage).is_dir() else "is not there"
@@ -128,6 +129,12 @@ class Run:
                 f"`{self.path / stage / changed}` is missing or is not what `{stage}` wrote",
                 hint=f"run `{stage}` again; delete `{self.path / stage}` first if it says that nothing is stale",
             )
+        for source, digest in manifest["inputs"].get("stages", {}).items():
+            if self.digest(source) != digest:
+                raise ArtifactError(
+                    f"stage `{stage}` of `{self.path}` was made from another `{source}` than stands there now",
+                    hint=f"run `instag {stage}` again first",
+                )
         return manifest
 
     def is_current(self, stage: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
@@ -140,9 +147,17 @@ class Run:
     def _changed(self, stage: str, manifest: Mapping[str, Any]) -> str | None:
         for output in manifest["outputs"]:
             path = self.path / stage / output["name"]
-            if not path.is_file() or path.stat().st_size != output["bytes"] or file_digest(path) != output["digest"]:
+            if not path.is_file() or path.stat().st_size != output["bytes"] or self._digest(path) != output["digest"]:
                 return str(output["name"])
         return None
+
+    def _digest(self, path: Path) -> str:
+        """A file's digest, computed once while the file stays as it is."""
+        seen = path.stat()
+        key = (path, seen.st_mtime_ns, seen.st_size, seen.st_ino)
+        if key not in self._digests:
+            self._digests[key] = file_digest(path)
+        return self._digests[key]
 
     def state(self, stage: str) -> str:
         """`absent`, `unfinished`, `damaged`, `stale` (made from other inputs than stand now) or `current`."""
