@@ -20,6 +20,11 @@ pub fn first_seen(
     if let Some(found) = positions.map(<[_]>::len).filter(|&found| found != rows.len()) {
         return Err(Error::Length { name: "positions", found, expected: rows.len() });
     }
+    crate::csr::check_size(size)?;
+    if let Some(at) = positions.and_then(|positions| positions.iter().position(|&at| !(0..i64::MAX).contains(&at))) {
+        let reason = format!("must be from 0 on, entry {at} is not");
+        return Err(Error::Setting { name: "positions", reason });
+    }
     let mut first = vec![i64::MAX; size];
     for (at, &number) in rows.iter().enumerate() {
         let row = usize::try_from(number).unwrap_or(usize::MAX);

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 
 /// Pairs of items within the radius, checked: equal lengths, every item below `size`.
 fn check(size: usize, a: &[u32], b: &[u32]) -> Result<()> {
+    crate::csr::check_size(size)?;
     if a.len() != b.len() {
         return Err(Error::Length { name: "b", found: b.len(), expected: a.len() });
     }

@@ -16,6 +16,7 @@ pub type Rows = (Vec<i64>, Vec<u32>);
 impl<'a> Csr<'a> {
     /// Checks `offsets` (starts at 0, never decreases, ends at `ids.len()`) and every id (below `size`), in one pass.
     pub fn new(offsets: &'a [i64], ids: &'a [u32], size: usize) -> Result<Self> {
+        check_size(size)?;
         if offsets.first() != Some(&0) {
             return Err(Error::Offsets { row: 0, found: format!("starts at {:?}, must start at 0", offsets.first()) });
         }
@@ -69,6 +70,15 @@ impl<'a> Csr<'a> {
     }
 }
 
+/// Refuses a vocabulary that ids cannot number, before anything of its size is made.
+pub fn check_size(size: usize) -> Result<()> {
+    if size > u32::MAX as usize {
+        let what = format!("a vocabulary of {size} tags is more than 32-bit ids can number");
+        return Err(Error::Limit { what, hint: "drop rare tags first".into() });
+    }
+    Ok(())
+}
+
 /// How many rows hold each id (a repeat within a row counts once): the document frequency, `size` entries. O(ids).
 pub fn tag_counts(rows: Csr<'_>) -> Vec<i64> {
     let mut counts = vec![0i64; rows.size()];
@@ -88,16 +98,17 @@ pub fn tag_counts(rows: Csr<'_>) -> Vec<i64> {
 /// An id that `remap` drops.
 pub const DROPPED: u32 = u32::MAX;
 
-/// Replaces each id by `map[id]`, drops [`DROPPED`] ones, keeps the first of equal ids in a row. O(ids).
+/// Replaces each id by `into[id]`, drops [`DROPPED`] ones, keeps the first of equal ids in a row. O(ids).
 ///
-/// `size` is the size of the new vocabulary: every entry of `map` is below it or [`DROPPED`].
-pub fn remap(rows: Csr<'_>, map: &[u32], size: usize) -> Result<Rows> {
-    if map.len() != rows.size() {
-        return Err(Error::Length { name: "map", found: map.len(), expected: rows.size() });
+/// `size` is the size of the new vocabulary: every entry of `into` is below it or [`DROPPED`].
+pub fn remap(rows: Csr<'_>, into: &[u32], size: usize) -> Result<Rows> {
+    check_size(size)?;
+    if into.len() != rows.size() {
+        return Err(Error::Length { name: "into", found: into.len(), expected: rows.size() });
     }
-    if let Some(old) = map.iter().position(|&new| new != DROPPED && new as usize >= size) {
-        let reason = format!("sends id {old} to {}, but the new vocabulary has {size} tags", map[old]);
-        return Err(Error::Setting { name: "map", reason });
+    if let Some(old) = into.iter().position(|&new| new != DROPPED && new as usize >= size) {
+        let reason = format!("sends id {old} to {}, but the new vocabulary has {size} tags", into[old]);
+        return Err(Error::Setting { name: "into", reason });
     }
     let mut seen_in = vec![usize::MAX; size];
     let mut offsets = Vec::with_capacity(rows.len() + 1);
@@ -105,7 +116,7 @@ pub fn remap(rows: Csr<'_>, map: &[u32], size: usize) -> Result<Rows> {
     offsets.push(0);
     for (at, row) in rows.rows().enumerate() {
         for &old in row {
-            let new = map.get(old as usize).copied().unwrap_or(DROPPED);
+            let new = into.get(old as usize).copied().unwrap_or(DROPPED);
             let Some(last) = seen_in.get_mut(new as usize) else { continue };
             if *last != at {
                 *last = at;

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 
 /// The first `bits.len()` entries of a shuffled `0..n`, one 64-bit draw each; fewer bits draw a prefix. O(draws), or O(n).
 pub fn draw(n: usize, bits: &[u64]) -> Result<Vec<i64>> {
+    if i64::try_from(n).is_err() {
+        return Err(Error::Setting { name: "n", reason: format!("is {n}, which rows cannot number") });
+    }
     if bits.len() > n {
         return Err(Error::Setting { name: "bits", reason: format!("draws {} of {n}", bits.len()) });
     }

@@ -231,13 +231,7 @@ mod core {
 
     #[pyfunction]
     fn lexical_keys(py: Python<'_>, tags: Column) -> PyResult<ArrowTable> {
-        let keys = py.detach(|| {
-            let mut words = Vec::new();
-            for chunk in &tags.0 {
-                words.extend(crate::strings::collect_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
-            }
-            Ok::<_, Error>(crate::lexical::keys(&words))
-        })?;
+        let keys = py.detach(|| Ok::<_, Error>(crate::lexical::keys(&tags.words()?)))?;
         ArrowTable::strings("key", &keys)
     }
 
@@ -510,7 +504,7 @@ mod core {
     #[pyfunction]
     fn hex_ids(py: Python<'_>, high: Array1Of<'_, u64>, low: Array1Of<'_, u64>) -> PyResult<ArrowTable> {
         let (high, low) = (high.as_slice()?, low.as_slice()?);
-        ArrowTable::strings("id", &py.detach(|| records::hex_ids(high, low)))
+        ArrowTable::strings("id", &py.detach(|| records::hex_ids(high, low))?)
     }
 
     #[pyfunction]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import polars as pl
 import pytest
 
@@ -360,3 +361,56 @@ def test_the_same_bytes_whatever_the_threads_and_the_hash_seed(tmp_path: Path) -
         made.append({str(path.relative_to(run)): path.read_bytes() for path in files})
     assert len(made[0]) > 12
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "value"),
+    [
+        (command.name, option.opts[0], value)
+        for command in cli.cli.commands.values()
+        for option in command.params
+        if isinstance(option.type, click.Choice) and option.opts[0] not in ("--tagger", "--skip")
+        for value in option.type.choices
+        if command.name in ("normalize", "select")
+    ],
+)
+def test_every_choice_of_every_flag_is_taken(
+    instag: Instag, chats: Path, tmp_path: Path, command: str, flag: str, value: str
+) -> None:
+    run = tmp_path / "run"
+    instag("tag", chats, "--run", run, "--tagger", "keyphrase")
+    if command == "select":
+        instag("normalize", run, "--min-count", 2)
+    extra = ("--min-count", 2) if command == "normalize" else ("--k", 3)
+    said = instag(command, run, *extra, flag, value)
+    assert said.code == 0, said.err
+
+
+def test_names_that_look_like_patterns_are_names(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    other, run = tmp_path / "exp1", tmp_path / "exp[1]?*"
+    assert instag("tag", chats, "--run", other, "--tagger", "keyphrase").code == 0
+    assert instag("run", chats, "--run", run, *FLAGS, "--limit", 30).code == 0
+    assert len(pl.read_parquet(run / "normalize" / "queries.parquet", glob=False)) == 30
+    for name, tags in (("t1.parquet", ["a"]), ("t[1].parquet", ["b"])):
+        pl.DataFrame({"tags": [tags]}).write_parquet(tmp_path / name)
+    assert instag("import", tmp_path / "t[1].parquet", "--run", tmp_path / "imported").code == 0
+    assert pl.read_parquet(tmp_path / "imported" / "tag" / "queries.parquet")["tags"].to_list() == [["b"]]
+
+
+def test_an_export_never_goes_over_what_it_was_made_from(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    instag("run", chats, "--run", run, *FLAGS)
+    before = chats.read_bytes()
+    for target in (chats, run / "tag" / "queries.parquet", run / "select" / "new.jsonl"):
+        said = instag("export", run, "--annotated", "--out", target)
+        assert said.code == 1
+        assert "--out" in said.err
+    assert chats.read_bytes() == before
+    assert {s["state"] for s in instag("show", run, "--json").json["stages"].values()} == {"current"}
+
+
+def test_a_typing_error_in_the_last_stage_shows_before_the_first(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    for flags in (("--k", 0), ("--min-rule-count", 10**30), ("--embedder", "nope"), ("--seed", -1)):
+        said = instag("run", chats, "--run", tmp_path / "run", "--tagger", "keyphrase", *flags)
+        assert said.code == 1
+        assert not (tmp_path / "run" / "tag" / "manifest.json").exists()

@@ -58,6 +58,23 @@ def argument(rng: random.Random, hint: str) -> Any:
     return rng.choice(choices.get(hint.split(" ")[0], [None]))
 
 
+@pytest.mark.parametrize("size", [2**32, 2**40, 2**62])
+@pytest.mark.parametrize(
+    "name", ["tag_counts", "frequent_itemsets", "pair_rules", "merge_associations", "complexity_first", "max_coverage"]
+)
+def test_a_vocabulary_that_ids_cannot_number_is_refused_before_memory_is_taken(name: str, size: int) -> None:
+    more = {
+        "tag_counts": (),
+        "frequent_itemsets": (1, 3, 10),
+        "pair_rules": (1, 0.9),
+        "merge_associations": (1, 0.9),
+        "complexity_first": (1, None, None),
+        "max_coverage": (1, None, None),
+    }
+    with pytest.raises(ValueError, match="more than 32-bit ids"):
+        getattr(_core, name)(np.array([0]), np.array([], np.uint32), size, *more[name])
+
+
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 def test_no_arguments_make_a_kernel_panic(function: ast.FunctionDef) -> None:
     rng = random.Random(function.name)

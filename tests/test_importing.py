@@ -122,3 +122,19 @@ def test_real_tag_corpora_have_their_known_counts(data: Path) -> None:
     winget = read_tagged(find_shards([str(data / "tags/winget/index.v2.json")]), "Tags", id_column="PackageId")
     table = TagTable.from_series(winget.tags)
     assert (len(table), len(table.vocabulary)) == (14_585, 20_827)
+
+
+def test_ids_stay_apart_where_shards_share_a_name(tmp_path: Path) -> None:
+    for folder in ("en", "zh"):
+        (tmp_path / "pool" / folder).mkdir(parents=True)
+        (tmp_path / "pool" / folder / "part-0.jsonl").write_text(json.dumps({"tags": [folder]}))
+    read = read_tagged(find_shards([str(tmp_path / "pool")]))
+    assert read.rows["id"].to_list() == ["en/part-0.jsonl:0", "zh/part-0.jsonl:0"]
+
+
+def test_a_column_that_no_record_has_is_an_error(tmp_path: Path) -> None:
+    shards = find_shards([str(write(tmp_path, "jsonl"))])
+    with pytest.raises(DataError, match="`zz`"):
+        read_tagged(shards, id_column="zz")
+    with pytest.raises(DataError, match="`zz`"):
+        read_tagged(shards, source_column="zz")

@@ -10,6 +10,7 @@ import numpy as np
 from instag import _core
 from instag.errors import DataError
 from instag.selection import _numbers, random_order
+from instag.table import FROM_SERIES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,6 +100,10 @@ def analyze(
     """
     import polars as pl
 
+    if not hasattr(table, "vocabulary"):
+        raise DataError(f"`table` is a {type(table).__name__}, must be a TagTable", hint=FROM_SERIES)
+    if source is not None and not isinstance(source, (pl.Series, pl.DataFrame)):
+        raise DataError(f"`source` is a {type(source).__name__}, must be a Polars series or frame")
     n = len(table)
     turn_counts = _numbers(turns, np.dtype(np.int64), "turns", n)
     query_counts = _numbers(queries, np.dtype(np.int64), "queries", n)
@@ -172,14 +177,17 @@ def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str]
         raise DataError(f"`source` must have the columns `row` and `source`, found {', '.join(source.columns)}")
     if not source["row"].dtype.is_integer():
         raise DataError(f"`source`: the column `row` must hold whole numbers, found {source['row'].dtype}")
+    if source["source"].dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise DataError(f"`source` must hold strings, found {source['source'].dtype}")
     held = source.select(pl.col("row").cast(pl.Int64), pl.col("source").cast(pl.String))
     if held.null_count().row(0) != (0, 0):
         raise DataError("`source` holds a null", hint="give every row a source, or leave its records out of the frame")
     wrong = held.filter((pl.col("row") < 0) | (pl.col("row") >= n))
     if len(wrong):
         raise DataError(f"`source` names the row {wrong['row'][0]}, but the table has {n} rows")
-    rows = held.group_by("source").agg(pl.col("row").unique())
-    rows = rows.with_columns(pl.col("row").list.sort()).sort(pl.col("row").list.first(), "source")
+    # By the first mention: in a series that is the first row, in a frame of records the order of the files.
+    rows = held.group_by("source", maintain_order=True).agg(pl.col("row").unique())
+    rows = rows.with_columns(pl.col("row").list.sort())
     return rows["source"].to_list(), [series.to_numpy() for series in rows["row"]]
 
 

@@ -70,16 +70,24 @@ def settings_from(kind: type[T], *layers: Mapping[str, Any]) -> T:
         if value is None:
             continue
         value = tuple(value) if isinstance(value, list) else value
-        # Annotations are strings that name plain types: `float | None`, `Literal["single"]`, `tuple[str, ...]`.
-        types = {"str" if part[:7] == "Literal" else part.split("[")[0] for part in str(field.type).split(" | ")}
+        # Annotations are strings: `float | None`, `tuple[str, ...]`; any other name stands for a choice of strings.
+        types = {part.split("[")[0] for part in str(field.type).split(" | ")}
+        types = {part if part in _PLAIN else "str" for part in types - {"None"}}
         found = type(value).__name__
         if found not in types and not (found == "int" and "float" in types):
-            raise ConfigError(f"`{field.name}` is {value!r}, must be {' or '.join(sorted(types & _PLAIN))}")
+            wanted = " or ".join(sorted(_PLAIN[part] for part in types))
+            raise ConfigError(f"`{field.name}` is {value!r}, must be {wanted}")
         chosen[field.name] = value
     return kind(**chosen)
 
 
-_PLAIN = {"bool", "float", "int", "str", "tuple"}
+_PLAIN = {
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a string",
+    "tuple": "a list of strings",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +118,12 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
         raise ConfigError(f"{path}: `run` is {config['run']!r}, must be a path")
 
     def here(name: str) -> str:
-        source, equals, file = name.rpartition("=")
-        return name if "://" in name else f"{source}{equals}{os.path.normpath(path.parent / file)}"
+        source, equals, file = name.partition("=")
+        if "://" in name:
+            return name
+        if not equals or "/" in source or os.path.lexists(path.parent / name):
+            return os.path.normpath(path.parent / name)
+        return f"{source}={os.path.normpath(path.parent / file)}"
 
     stages = {stage: dict(config[stage]) for stage in known}
     for stage, name in (("tag", "answers"), ("tag", "prompt")):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from instag.endpoint import redact
 from instag.errors import ConfigError, DataError, InstagError, ProviderError
 
 if TYPE_CHECKING:
@@ -236,7 +237,10 @@ def _stack(rows: list[NDArray[np.float32]], identity: str) -> NDArray[np.float32
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+    """What an error says, without the key: some endpoints send it back."""
+    text = next(iter(str(error).splitlines()), type(error).__name__)
+    key = os.environ.get("OPENAI_API_KEY")
+    return redact(text.replace(key, "***") if key else text)[:300]
 
 
 def _folder_digest(folder: Path) -> str:

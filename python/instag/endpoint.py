@@ -42,7 +42,10 @@ _TOO_LONG = re.compile(
     r"context.?length|maximum context|too long|too large|exceeds? the (?:available )?context|max_model_len"
 )
 _FILTERED = re.compile(r"content.?filter|content management policy|content.?policy|moderation", re.IGNORECASE)
-_SECRET = re.compile(r"\b(?:sk|pk|gsk|key)-[\w*.\-]+|(?<=://)[^/@\s]+@|(?i:bearer\s+)\S+")
+_SECRET = re.compile(
+    r"\b(?:sk|pk|gsk|key|xai)-[\w*.\-]+|\bhf_\w+|\bAIza[\w\-]+|(?i:bearer\s+)\S+"
+    r"|(?<=://)[^/\s]*@|(?<=[?&])[\w\-]+=[^&\s`]+"  # of a URL: who asks, and every value of its query
+)
 
 
 class Failed(Exception):  # noqa: N818 - a row of the result, not an error of the run
@@ -235,8 +238,8 @@ class Endpoint:
 def redact(text: str) -> str:
     """The text with keys, and the credentials of URLs, as `***`.
 
-    >>> redact("https://me:pw@host/v1 refuses sk-abc123")
-    'https://***@host/v1 refuses ***'
+    >>> redact("https://me:p@w@host/v1?code=1 refuses sk-abc123")
+    'https://***@host/v1?*** refuses ***'
     """
     return _SECRET.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
 

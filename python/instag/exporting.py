@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instag import summary
-from instag.errors import ArtifactError
+from instag.errors import ArtifactError, ConfigError
 from instag.run import STAGES, Run
 from instag.stages import sample_rows, source_records
 
@@ -30,7 +30,10 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
             talk.line(f"{stage}: {state}")
             continue
         if state != "current":
-            talk.warn(f"`{stage}` is {state}: `instag {stage}` makes it again")
+            waits = [source for source in manifest["inputs"].get("stages", {}) if told[source]["state"] != "current"]
+            verb = "import" if manifest["settings"].get("tagger") == "import" else stage
+            todo = f"it waits for `{waits[0]}`" if waits else f"`instag {verb}` makes it again"
+            talk.warn(f"`{stage}` is {state}: {todo}")
         summary.tell(manifest, run.path / stage, talk, fresh=False)
     return {"run": str(run.path), "stages": told}
 
@@ -38,7 +41,7 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
 def export_annotated(path: str | Path, out: str | None, talk: Talk) -> dict[str, Any]:
     """Every record as compact JSON with a member `instag`: id, tags, count and rank (null where it was not picked).
 
-    `out` is a file, by default `RUN/annotated.jsonl`.
+    `out` is a file, by default `RUN/annotated.jsonl`. A sample of which no turn was tagged has null for tags and count.
     """
     import polars as pl
 
@@ -50,14 +53,28 @@ def export_annotated(path: str | Path, out: str | None, talk: Talk) -> dict[str,
     picks = run.table("select", "picks", ["row", "rank"])
     rows = sample_rows(run, "normalize").with_columns(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"))
     rows = rows.join(picks, on="row", how="left", maintain_order="left")
+    # Where no turn was tagged there are no tags to count: null, which is not the same as none.
+    known = pl.when(pl.col("failed_turns") < pl.col("turns"))
     notes = rows.select(
         "row",
         "id",
-        pl.col("tags").cast(pl.List(pl.String)),
-        pl.col("tags").list.len().alias("count"),
+        known.then(pl.col("tags").cast(pl.List(pl.String))).alias("tags"),
+        known.then(pl.col("tags").list.len()).alias("count"),
+        "failed_turns",
         "rank",
     )
     target = Path(out) if out else run.path / "annotated.jsonl"
+    _refuse_own(target, run)
     write_annotated(target, *source_records(run), notes)
     talk.line(f"export: {len(rows):,} samples with their tags in {target}")
     return {"run": str(run.path), "stage": "export", "samples": len(rows), "outputs": [str(target)]}
+
+
+def _refuse_own(target: Path, run: Run) -> None:
+    """An export never goes over what it was made from: a source, a stage of the run, the answers that were paid for."""
+    manifest = run.need("tag")
+    sources = [Path(file["path"]) for file in manifest["inputs"]["files"]]
+    kept = [*sources, Path(manifest["speed"].get("answers") or run.path / "answers.sqlite")]
+    in_stage = any(target.resolve().is_relative_to((run.path / stage).resolve()) for stage in STAGES)
+    if in_stage or any(path.exists() and target.exists() and target.samefile(path) for path in kept):
+        raise ConfigError(f"`{target}` is a source or a part of the run", hint="name another file with `--out`")

@@ -63,20 +63,26 @@ def read_tagged(
     """Reads rows with a list of tags: Parquet, JSON or JSON lines (`.gz`, `.zst` too).
 
     `column` holds lists of strings, or of objects with a string `tag`; null is no tags. The id is that of `id_column`
-    (null: `FILE:ROW`), the source that of `source_column` (null: the input's). A JSON record that cannot be read is a
-    row of `rejected`. Raises `DataError` where a file cannot be read, lacks a column or has one of another type.
-    Linear in the bytes; memory is the ids of the tags and some 100 bytes a record.
+    (null: `FILE:ROW`, FILE being the file's name, or its path below the folder they share where names repeat), the
+    source that of `source_column` (null: the input's). A JSON record that cannot be read is a row of `rejected`.
+    Raises `DataError` where a file cannot be read, lacks a column or has one of another type, or where no record has
+    the id or the source asked for. Linear in the bytes; memory is the ids of the tags and some 100 bytes a record.
     """
     import polars as pl
 
+    names = [os.path.basename(given.path) for given in inputs]
+    if len(set(names)) < len(names):  # shards of the same name in several folders
+        top = os.path.commonpath([os.path.dirname(os.path.abspath(given.path)) for given in inputs])
+        names = [os.path.relpath(given.path, top) for given in inputs]
     frames, files, rejected = [], [], []
     for number, given in enumerate(inputs):
         frame, file, refused = _read_file(given, column, id_column, source_column, progress)
         at = pl.col("record").cast(pl.String)
-        name = pl.lit(os.path.basename(given.path))
+        name = pl.lit(names[number])
         frames.append(
             frame.select(
                 id=pl.coalesce("own_id", pl.concat_str(name, pl.lit(":"), at)),
+                named=pl.col("source").is_not_null(),
                 source=pl.col("source").fill_null(given.source).cast(pl.Categorical),
                 file=pl.lit(number, pl.UInt32),
                 record="record",
@@ -89,7 +95,10 @@ def read_tagged(
         files.append(file)
         rejected.append(refused.select(pl.lit(given.path).alias("file"), "line", "reason"))
     whole = pl.concat(frames, rechunk=True)
-    records = whole.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), pl.exclude("id", "tags"))
+    for asked, held in ((id_column, whole["own_id"].is_not_null()), (source_column, whole["named"])):
+        if asked is not None and len(whole) and not held.any():
+            raise DataError(f"no record has `{asked}`", hint="check `--id-column` and `--source-column`")
+    records = whole.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), pl.exclude("id", "tags", "named"))
     return TaggedRows(whole.select("id", "source"), whole["tags"], records, pl.concat(rejected), pl.DataFrame(files))
 
 
@@ -153,7 +162,7 @@ def _read_parquet(given: Input, column: str, id_column: str | None, source_colum
                 raise DataError(
                     f"`{given.path}` has no column `{name}`", hint=f"its columns: {', '.join(map(repr, schema))}"
                 )
-        frame = pl.read_parquet(given.path, columns=wanted)
+        frame = pl.read_parquet(given.path, columns=wanted, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"`{given.path}` cannot be read: {error}") from None
     tags = frame[column]

@@ -100,7 +100,7 @@ def _hnsw(units: NDArray[np.float32], least: float) -> tuple[NDArray[np.uint32],
         full = within.all(axis=1) & (k < rows)
         done = within & ~full[:, None]
         total += int(done.sum())
-        _check_total(total // 2)
+        _check_total((total + int(full.sum()) * k) // 2)  # the full ones hold at least k each
         at, column = np.nonzero(done)
         ends = np.stack([asked[at], labels[at, column].astype(np.int64)])
         found.append(np.sort(ends, axis=0)[:, ends[0] != ends[1]])

@@ -10,9 +10,9 @@ import numpy as np
 
 from instag import _core
 from instag.embedders import resolve
-from instag.errors import ConfigError
+from instag.errors import ConfigError, DataError
 from instag.semantic import WIDEST_DISTANCE, Linkage, Neighbors, merge_semantic
-from instag.table import TagTable
+from instag.table import FROM_SERIES, TagTable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,9 +79,10 @@ class NormalizeSettings:
 
 
 def _check_count(name: str, value: Any, hint: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 1 <= value < 2**63:
         whole = "" if isinstance(value, (int, np.integer)) else "a whole number, "
-        raise ConfigError(f"`{name}` is {value!r}, must be {whole}1 or more", hint=hint)
+        most = " and below 2^63" if whole == "" and value >= 2**63 else ""
+        raise ConfigError(f"`{name}` is {value!r}, must be {whole}1 or more{most}", hint=hint)
 
 
 def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
@@ -143,6 +144,8 @@ def normalize(
     >>> made.steps.rows()
     [('raw', 5, 6), ('frequency', 5, 6), ('rule', 4, 6)]
     """
+    if not isinstance(table, TagTable):
+        raise DataError(f"`table` is a {type(table).__name__}, must be a TagTable", hint=FROM_SERIES)
     settings = NormalizeSettings(
         min_count=min_count,
         max_cosine_distance=max_cosine_distance,

@@ -106,7 +106,16 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return str(value)
+    return shown(str(value))
+
+
+def shown(text: str) -> str:
+    r"""A name from the data as one line: what does not print becomes a dot.
+
+    >>> shown("a\nb\x1b[31m")
+    'a·b·[31m'
+    """
+    return "".join(c if c.isprintable() else "·" for c in text)
 
 
 def _width(text: str) -> int:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT = 1
+# What a manifest must hold for the rest of it to be told.
+_MEMBERS = {"settings": dict, "inputs": dict, "outputs": list, "counts": dict, "notes": list, "finished": str}
 STAGES = ("tag", "normalize", "analyze", "select")
 
 
@@ -104,6 +106,11 @@ class Run:
                 f"`{path}` is not a manifest: {error}", hint=f"delete `{path.parent}` and run `{stage}` again"
             ) from None
         found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found == FORMAT and not all(isinstance(manifest.get(name), kind) for name, kind in _MEMBERS.items()):
+            raise ArtifactError(
+                f"`{path}` is not a manifest: a member is missing or of another type",
+                hint=f"delete `{path.parent}` and run `{stage}` again",
+            )
         if found != FORMAT:
             raise ArtifactError(
                 f"`{path}` has format {found!r}, this version of instag reads {FORMAT}",
@@ -186,7 +193,7 @@ class Run:
 
         path = self.path / stage / f"{name}.parquet"
         try:
-            return pl.read_parquet(path, columns=None if columns is None else list(columns))
+            return pl.read_parquet(path, columns=None if columns is None else list(columns), glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ArtifactError(f"`{path}` could not be read: {error}", hint=f"run `instag {stage}` again") from None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from instag import _core
 from instag.errors import ConfigError, DataError
+from instag.table import FROM_SERIES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -185,6 +186,8 @@ def select(
     >>> picked.coverage.round(2).tolist(), picked.mean_tags > picked.random.mean_tags
     ([0.67, 1.0, 1.0], True)
     """
+    if not hasattr(table, "vocabulary"):
+        raise DataError(f"`table` is a {type(table).__name__}, must be a TagTable", hint=FROM_SERIES)
     settings = SelectSettings(k=k, method=method, seed=seed)
     rows, size = len(table), len(table.vocabulary)
     for name, given, methods in (("complexity", complexity, RANKED), ("weights", weights, ("coverage",))):

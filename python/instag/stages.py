@@ -56,6 +56,9 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
 
     settings = {"tagger": dict(tagger.identity), **reading}
     told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}
+    for name, kind in (("schema", str), ("source_column", str), ("limit", int)):
+        if reading[name] is not None and type(reading[name]) is not kind:
+            raise ConfigError(f"`{name}` is {reading[name]!r}, must be a {'whole number' if kind is int else 'string'}")
     return _stage(run, "tag", settings, {"files": inputs}, make, talk, told)
 
 
@@ -80,7 +83,7 @@ def import_stage(
 
         with talk.bar("reading", total=sum(file["bytes"] or 0 for file in inputs), unit="B") as advance:
             read = read_tagged(shards, column, id_column=id_column, source_column=source_column, progress=advance)
-        table = TagTable.from_series(read.tags)
+        table = _without_blanks(TagTable.from_series(read.tags))
         queries = read.rows.select(
             "id",
             pl.lit(0, pl.Int32).alias("turn"),
@@ -105,6 +108,16 @@ def import_stage(
 
     settings = {"tagger": "import", "column": column, "id_column": id_column, "source_column": source_column}
     return _stage(run, "tag", settings, {"files": inputs}, make, talk)
+
+
+def _without_blanks(table: TagTable) -> TagTable:
+    """The table without tags of white space alone, which name nothing."""
+    blank = table.vocabulary.str.strip_chars() == ""
+    if not blank.any():
+        return table
+    into = np.where(blank.to_numpy(), 2**32 - 1, blank.not_().cum_sum().to_numpy() - 1).astype(np.uint32)
+    offsets, ids = _core.remap(table.offsets, table.ids, into, int(blank.not_().sum()))
+    return TagTable.from_arrays(table.vocabulary.filter(~blank), offsets, ids)
 
 
 def _write_records(
@@ -227,6 +240,7 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
             "method": settings.method,
             "pool": len(rows),
             "incomplete": int((rows["failed_turns"] > 0).sum()),
+            "allow_partial": settings.allow_partial,
             "selected": len(result),
             "coverage": float(result.coverage[-1]) if len(result) else 0.0,
             "mean_tags": result.mean_tags,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from instag.progress import Talk
+from instag.progress import Talk, shown
 
 _SHOWN = 40  # files or sources, before a line says how many more there are
 _NAMES = 12
@@ -54,11 +54,11 @@ def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
     steps = counts["steps"]
     talk.table(["tags left after", "tags", "occurrences"], [list(step.values()) for step in steps])
     for step in ("rule", "semantic", "association"):
-        shown = [f"{e['raw']} -> {e['into']}" for e in counts["examples"] if e["step"] == step]
-        shown += ["..."] * (counts["ledger"].get(step, 0) > len(shown))
-        if shown:
+        merges = [shown(f"{e['raw']} -> {e['into']}") for e in counts["examples"] if e["step"] == step]
+        merges += ["..."] * (counts["ledger"].get(step, 0) > len(merges))
+        if merges:
             renamed = counts["ledger"][step]
-            talk.line(f"  {step}: {renamed:,} raw tag{'' if renamed == 1 else 's'} renamed: {'; '.join(shown)}")
+            talk.line(f"  {step}: {renamed:,} raw tag{'' if renamed == 1 else 's'} renamed: {'; '.join(merges)}")
 
 
 def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
@@ -66,11 +66,13 @@ def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
     talk.table(list(rows[0]), [list({**row, "diversity": f"{row['diversity']:.1%}"}.values()) for row in rows])
     if len(counts["sources"]) > _SHOWN:
         talk.line(f"  ... and {len(counts['sources']) - _SHOWN:,} more sources")
-    if wide := [f"{r['source']} {r['recall']:.0%}" for r in counts["recall"][:_WIDEST] if r["recall"] is not None]:
+    if wide := [
+        f"{shown(r['source'])} {r['recall']:.0%}" for r in counts["recall"][:_WIDEST] if r["recall"] is not None
+    ]:
         talk.line(f"  share of the other sources' tags that a source holds, on average: {', '.join(wide)}")
     for title, chosen in (("most frequent", counts["top"][:_NAMES]), ("rarest", counts["rare"][-_NAMES:])):
-        shown = ", ".join(f"{tag['tag']} ({tag['count']:,})" for tag in chosen)
-        talk.line(f"  {title} tags: {shown}")
+        told = ", ".join(f"{shown(tag['tag'])} ({tag['count']:,})" for tag in chosen)
+        talk.line(f"  {title} tags: {told}")
     zipf = counts["zipf"]
     if zipf["exponent"] is not None:
         talk.line(
@@ -82,8 +84,9 @@ def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
 
 
 def _select(counts: Mapping[str, Any], talk: Talk) -> None:
-    left_out = f", {counts['incomplete']:,} of them with a failed turn" if counts["incomplete"] else ""
-    talk.line(f"  {counts['selected']:,} of {counts['pool']:,} samples{left_out}")
+    how = "allowed" if counts["allow_partial"] else "left out"
+    partial = f"; {counts['incomplete']:,} with a failed turn {how}" if counts["incomplete"] else ""
+    talk.line(f"  {counts['selected']:,} of {counts['pool']:,} samples{partial}")
     random = counts["random"]
 
     def row(name: str, told: Mapping[str, Any], end: str = "") -> list[object]:

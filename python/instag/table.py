@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FROM_SERIES = "make one with `TagTable.from_series(series)`"
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class TagTable:
     """Rows of tags (one a query, or one a sample) as CSR over a vocabulary of distinct strings.

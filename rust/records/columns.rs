@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int32Array, Int64Array, LargeStringArray, UInt8Array, UInt64Array};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
-use super::schema::Schema;
 use super::tape::{Kind, Value};
 use super::turns::Sample;
 use crate::error::{Error, Result};
@@ -141,15 +140,6 @@ impl Columns {
             ("reason", Arc::new(LargeStringArray::from(self.reasons))),
         ];
         Ok([records, queries, rejected])
-    }
-
-    /// How many records were read as each schema, in the order of `Schema::ALL`.
-    pub fn schema_counts(&self) -> [i64; Schema::ALL.len()] {
-        let mut counts = [0; Schema::ALL.len()];
-        for &schema in &self.schema {
-            counts[schema as usize] += 1;
-        }
-        counts
     }
 }
 

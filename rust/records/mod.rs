@@ -253,6 +253,9 @@ pub fn unique_rows(high: &[u64], low: &[u64]) -> crate::Result<(Vec<i64>, Vec<i6
 }
 
 /// Ids as 32 hexadecimal digits.
-pub fn hex_ids(high: &[u64], low: &[u64]) -> Vec<String> {
-    high.iter().zip(low).map(|(high, low)| format!("{high:016x}{low:016x}")).collect()
+pub fn hex_ids(high: &[u64], low: &[u64]) -> crate::Result<Vec<String>> {
+    if high.len() != low.len() {
+        return Err(crate::Error::Length { name: "low", found: low.len(), expected: high.len() });
+    }
+    Ok(high.iter().zip(low).map(|(high, low)| format!("{high:016x}{low:016x}")).collect())
 }
