@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from instag import ConfigError, DataError, ProviderError
-from instag.embedders import OpenAIEmbedder, resolve
+from instag.embedders import OpenAIEmbedder, embed, resolve
 from instag.semantic import merge_semantic
 
 Reply = tuple[int, Any]
@@ -155,3 +156,17 @@ def test_the_key_never_shows_and_the_address_is_no_identity() -> None:
     embedder = resolve("openai:m", base_url="http://here/v1", api_key="secret")
     assert embedder.identity == "openai:m"
     assert "secret" not in repr(embedder)
+
+
+def test_an_endpoint_that_sends_the_key_back_does_not_make_it_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Echoing:
+        identity, max_cosine_distance = "echoing", 0.05
+
+        def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            raise RuntimeError("403: incorrect key topsecretkey123 at https://me:p@w@host/v1?code=hidden")
+
+    monkeypatch.setenv("OPENAI_API_KEY", "topsecretkey123")
+    with pytest.raises(ProviderError, match="403") as error:
+        embed(Echoing(), ["a"])
+    for secret in ("topsecretkey123", "p@w", "hidden"):
+        assert secret not in str(error.value)
