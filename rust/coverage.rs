@@ -9,11 +9,19 @@
 //! from one list sorted once: most are worth nothing when they are reached, and never enter it. Walking that list is a
 //! cache miss a sample (10 million samples: 1.5 s a round); so when few tags are left that can add anything, the samples
 //! that hold them are gathered in memory order, which takes a tenth of that.
+//!
+//! Many rounds mean few tags, and these make few sets: after some rounds only the first sample left of each set is
+//! looked at, since whichever is picked, the rest of its set add nothing until the next round. A round is then at most
+//! one pass over the distinct sets. Putting equal samples together from the start costs more than the usual few rounds.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::hash::{Hash, Hasher};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use rayon::prelude::*;
+use rustc_hash::FxHasher;
 
 use crate::complexity_first::Picks;
 use crate::error::{Error, Result};
@@ -21,6 +29,10 @@ use crate::rank::Pool;
 
 /// The list is narrowed each time this fraction (1 in so many) of what could add something is left.
 const NARROW: usize = 16;
+/// A round that has walked less than this fraction (1 in so many) of the pool is not narrowed: it would cost more.
+const WALKED: usize = 4;
+/// After so many rounds equal samples are put together.
+const ROUNDS: i32 = 8;
 
 /// What greedy selection maximizes: monotone, submodular, of non-negative gains.
 pub trait Objective: Sync {
@@ -38,8 +50,10 @@ pub trait Objective: Sync {
 struct Coverage<'a> {
     weights: Option<&'a [f64]>,
     covered: Vec<bool>,
-    left: Vec<usize>, // samples not picked that hold the tag; 0 for a tag of no weight
-    open: usize,      // the sum of `left` over tags not covered
+    touched: Vec<usize>, // the tags covered, so that a restart costs what the round did
+    left: Vec<usize>,    // samples not picked that hold the tag; 0 for a tag of no weight
+    total: usize,        // the sum of `left`
+    open: usize,         // the same over tags not covered
 }
 
 impl<'a> Coverage<'a> {
@@ -55,9 +69,8 @@ impl<'a> Coverage<'a> {
         for (left, &weight) in left.iter_mut().zip(weights.unwrap_or(&[])) {
             *left = if weight > 0.0 { *left } else { 0 };
         }
-        let mut made = Self { weights, covered: vec![false; left.len()], left, open: 0 };
-        made.restart();
-        made
+        let total = left.iter().sum();
+        Self { weights, covered: vec![false; left.len()], touched: vec![], left, total, open: total }
     }
 }
 
@@ -76,9 +89,13 @@ impl Objective for Coverage<'_> {
             let (Some(covered), Some(left)) = (self.covered.get_mut(tag), self.left.get_mut(tag)) else { continue };
             if !std::mem::replace(covered, true) {
                 new += 1;
+                self.touched.push(tag);
                 self.open = self.open.saturating_sub(*left);
             }
-            *left = left.saturating_sub(1);
+            if *left > 0 {
+                *left -= 1;
+                self.total = self.total.saturating_sub(1);
+            }
         }
         new
     }
@@ -88,8 +105,10 @@ impl Objective for Coverage<'_> {
     }
 
     fn restart(&mut self) {
-        self.covered.fill(false);
-        self.open = self.left.iter().sum();
+        for tag in self.touched.drain(..) {
+            self.covered[tag] = false;
+        }
+        self.open = self.total;
     }
 }
 
@@ -109,9 +128,14 @@ pub fn max_coverage(pool: &Pool<'_>, weights: Option<&[f64]>, k: usize) -> Resul
     }
     // What a sample adds to an empty round: without weights its number of tags, which needs no array.
     let alone: Option<Vec<f64>> = weights.map(|_| {
-        let empty = Coverage { weights, covered: vec![false; pool.rows.size()], left: vec![], open: 0 };
+        let covered = vec![false; pool.rows.size()];
+        let empty = Coverage { weights, covered, touched: vec![], left: vec![], total: 0, open: 0 };
         pool.rows.rows().map(|tags| empty.gain(tags)).collect()
     });
+    if let Some(row) = alone.as_ref().and_then(|gains| gains.iter().position(|gain| !gain.is_finite())) {
+        let reason = format!("add up to no finite number in row {row}");
+        return Err(Error::Setting { name: "weights", reason });
+    }
     let pool = Pool { complexity: alone.as_deref(), ..*pool };
     lazy_greedy(&pool, &mut Coverage::new(&pool, weights), k)
 }
@@ -120,26 +144,34 @@ pub fn max_coverage(pool: &Pool<'_>, weights: Option<&[f64]>, k: usize) -> Resul
 /// adds to an empty round.
 fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, k: usize) -> Result<Picks> {
     let order = pool.ranked(|_| true)?;
-    let mut taken = vec![false; pool.rows.len()];
+    let mut idle: Vec<bool> = (0..pool.rows.len()).map(|row| !pool.holds(row)).collect();
+    let mut sets: Option<Sets> = None;
     let mut picks = Picks::default();
-    let mut round = 0;
-    while picks.rows.len() < k && objective.open() > 0 {
-        round += 1;
-        let started = picks.rows.len();
-        let mut queue = Queue { pool, order: &order, narrowed: None, next: 0, again: BinaryHeap::new() };
+    let mut taken: Vec<u32> = Vec::new(); // in this round
+    for round in 1.. {
+        if round > ROUNDS && sets.is_none() {
+            sets = Some(Sets::of(pool, &order, &mut idle));
+        }
+        let mut fresh = match &sets {
+            Some(sets) => Fresh::Sets(sets.first.iter()),
+            None => Fresh::Order(pool, order.iter()),
+        };
+        let top = fresh.next();
+        let mut queue = Queue { pool, fresh, top, walked: 0, again: BinaryHeap::new() };
         let mut enough = objective.open() / NARROW;
         while picks.rows.len() < k && objective.open() > 0 {
-            if objective.open() < enough {
-                queue.narrow(objective, &taken);
+            if objective.open() < enough && queue.walked >= pool.rows.len() / WALKED {
+                queue.narrow(objective, &idle);
                 enough = objective.open() / NARROW;
             }
             let Some((row, stamp)) = queue.pop() else { break };
-            if taken[row as usize] {
+            if idle[row as usize] {
                 continue;
             }
             let tags = pool.rows.row(row as usize);
             if stamp == Some(picks.rows.len()) {
-                taken[row as usize] = true;
+                idle[row as usize] = true;
+                taken.push(row);
                 picks.rows.push(pool.number(row as usize));
                 picks.rounds.push(round);
                 picks.gains.push(objective.add(tags));
@@ -150,8 +182,13 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, k: usize) -> Res
                 queue.again.push(((gain.to_bits(), Reverse(row)), picks.rows.len()));
             }
         }
-        if picks.rows.len() == started {
+        if taken.is_empty() || picks.rows.len() >= k {
             break;
+        }
+        for row in taken.drain(..) {
+            if let Some(sets) = &mut sets {
+                sets.take(pool, row, &mut idle);
+            }
         }
         objective.restart();
     }
@@ -162,41 +199,104 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, k: usize) -> Res
 /// bits do, and among equals the earlier row comes first.
 type Bound = (u64, Reverse<u32>);
 
+/// Bounds, the largest first.
+enum Fresh<'a> {
+    Order(&'a Pool<'a>, std::slice::Iter<'a, u32>),
+    Sets(std::collections::btree_set::Iter<'a, Reverse<Bound>>),
+    Narrowed(std::vec::IntoIter<Bound>),
+}
+
+impl Iterator for Fresh<'_> {
+    type Item = Bound;
+
+    fn next(&mut self) -> Option<Bound> {
+        match self {
+            Self::Order(pool, rows) => rows.next().map(|&row| bound(pool, row)),
+            Self::Sets(bounds) => bounds.next().map(|&Reverse(bound)| bound),
+            Self::Narrowed(bounds) => bounds.next(),
+        }
+    }
+}
+
+/// What a sample adds to an empty round.
+fn bound(pool: &Pool<'_>, row: u32) -> Bound {
+    (pool.complexity(row as usize).to_bits(), Reverse(row))
+}
+
+/// The samples left, those of equal tags together: only the first of each can be the next pick.
+struct Sets {
+    first: BTreeSet<Reverse<Bound>>, // the first sample of each set, by what it adds to an empty round
+    after: Vec<Option<u32>>,         // the sample that takes a sample's place once that is picked
+}
+
+impl Sets {
+    /// The samples in `order` that are not idle; all but the first of each set become so.
+    fn of(pool: &Pool<'_>, order: &[u32], idle: &mut [bool]) -> Self {
+        let tags = |row: u32| pool.rows.row(row as usize);
+        let hash = |row: u32| {
+            let mut hasher = FxHasher::default();
+            tags(row).hash(&mut hasher);
+            hasher.finish()
+        };
+        let mut after = vec![None; idle.len()];
+        let mut first: HashTable<u32> = HashTable::new();
+        for row in (0..idle.len() as u32).rev() {
+            if idle[row as usize] {
+                continue;
+            }
+            match first.entry(hash(row), |&other| tags(other) == tags(row), |&other| hash(other)) {
+                Entry::Occupied(mut found) => {
+                    let next = std::mem::replace(found.get_mut(), row);
+                    after[row as usize] = Some(next);
+                    idle[next as usize] = true;
+                }
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                }
+            }
+        }
+        let rows = order.iter().filter(|&&row| !idle[row as usize]);
+        Self { first: rows.map(|&row| Reverse(bound(pool, row))).collect(), after }
+    }
+
+    /// The next sample of the same tags takes the place of `row`.
+    fn take(&mut self, pool: &Pool<'_>, row: u32, idle: &mut [bool]) {
+        self.first.remove(&Reverse(bound(pool, row)));
+        if let Some(next) = self.after[row as usize] {
+            self.first.insert(Reverse(bound(pool, next)));
+            idle[next as usize] = false;
+        }
+    }
+}
+
 /// The samples of one round by the bound on their gain.
 struct Queue<'a> {
     pool: &'a Pool<'a>,
-    order: &'a [u32],                  // the pool by what each sample adds to an empty round
-    narrowed: Option<Vec<Bound>>,      // in place of `order`, once few samples can add anything
-    next: usize,                       // in the one or the other
+    fresh: Fresh<'a>,                  // samples not looked at
+    top: Option<Bound>,                // the first of them
+    walked: usize,                     // how many were, in this round
     again: BinaryHeap<(Bound, usize)>, // samples looked at, and how many picks there were then
 }
 
 impl Queue<'_> {
     /// The sample of the largest bound, and the number of picks at which the bound was its gain.
     fn pop(&mut self) -> Option<(u32, Option<usize>)> {
-        let fresh = match &self.narrowed {
-            Some(bounds) => bounds.get(self.next).copied(),
-            None => self.order.get(self.next).map(|&row| {
-                let alone = self.pool.complexity(row as usize);
-                (alone.to_bits(), Reverse(row))
-            }),
-        };
-        if fresh > self.again.peek().map(|&(bound, _)| bound) {
-            self.next += 1;
-            return fresh.map(|(_, Reverse(row))| (row, None));
+        if self.top > self.again.peek().map(|&(bound, _)| bound) {
+            self.walked += 1;
+            return std::mem::replace(&mut self.top, self.fresh.next()).map(|(_, Reverse(row))| (row, None));
         }
         self.again.pop().map(|((_, Reverse(row)), stamp)| (row, Some(stamp)))
     }
 
     /// Keeps only the samples that can still add something, with their gains of now.
-    fn narrow(&mut self, objective: &impl Objective, taken: &[bool]) {
+    fn narrow(&mut self, objective: &impl Objective, idle: &[bool]) {
         let rows = (0..self.pool.rows.len() as u32).into_par_iter().with_min_len(1 << 16);
-        let rows = rows.filter(|&row| !taken[row as usize] && self.pool.holds(row as usize));
+        let rows = rows.filter(|&row| !idle[row as usize]);
         let gains = rows.map(|row| (objective.gain(self.pool.rows.row(row as usize)).to_bits(), Reverse(row)));
         let mut bounds: Vec<Bound> = gains.filter(|&(gain, _)| gain > 0).collect();
         bounds.par_sort_unstable_by(|a, b| b.cmp(a));
-        self.narrowed = Some(bounds);
-        self.next = 0;
+        self.fresh = Fresh::Narrowed(bounds.into_iter());
+        self.top = self.fresh.next();
         self.again.clear();
     }
 }

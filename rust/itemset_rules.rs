@@ -10,8 +10,11 @@ use rustc_hash::FxHasher;
 use std::hash::{Hash, Hasher};
 
 use crate::association::{Thresholds, confidence};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fpgrowth::Itemsets;
+
+/// The most rules made at once: some 100 bytes each before they are written out.
+pub const MAX_RULES: usize = 20_000_000;
 
 /// Rules: the antecedent of rule `r` is `antecedents[offsets[r]..offsets[r + 1]]`.
 ///
@@ -43,26 +46,37 @@ fn hash(set: &[u32]) -> u64 {
     hasher.finish()
 }
 
-/// Every rule in `sets`, which must hold each subset of each set, as [`crate::fpgrowth::frequent_itemsets`] makes them.
+/// Every rule in `sets`, which must hold each subset of each set, as [`crate::fpgrowth::frequent_itemsets`] makes them;
+/// an error above [`MAX_RULES`].
 pub fn itemset_rules(sets: &Itemsets, min_confidence: f64) -> Result<ItemsetRules> {
+    at_most(MAX_RULES, sets, min_confidence)
+}
+
+fn at_most(most: usize, sets: &Itemsets, min_confidence: f64) -> Result<ItemsetRules> {
     let thresholds = Thresholds::new(1, min_confidence)?;
     let mut index: HashTable<usize> = HashTable::with_capacity(sets.counts.len());
     for at in 0..sets.counts.len() {
         index.insert_unique(hash(sets.set(at)), at, |&at| hash(sets.set(at)));
     }
-    let mut rules: Vec<Rule> = (0..sets.counts.len())
-        .into_par_iter()
-        .flat_map_iter(|at| {
-            let (set, count, index) = (sets.set(at), sets.counts[at], &index);
-            (0..if set.len() > 1 { set.len() } else { 0 }).filter_map(move |out| {
-                let antecedent = [&set[..out], &set[out + 1..]].concat();
-                let &whole = index.find(hash(&antecedent), |&at| sets.set(at) == antecedent)?;
-                let enough = count >= thresholds.needed(sets.counts[whole]);
-                let confidence = confidence(count, sets.counts[whole]);
-                enough.then_some(Rule { antecedent, consequent: set[out], count, confidence })
-            })
+    let rules = (0..sets.counts.len()).into_par_iter().flat_map_iter(|at| {
+        let (set, count, index) = (sets.set(at), sets.counts[at], &index);
+        (0..if set.len() > 1 { set.len() } else { 0 }).filter_map(move |out| {
+            let antecedent = [&set[..out], &set[out + 1..]].concat();
+            let &whole = index.find(hash(&antecedent), |&at| sets.set(at) == antecedent)?;
+            let enough = count >= thresholds.needed(sets.counts[whole]);
+            let confidence = confidence(count, sets.counts[whole]);
+            enough.then_some(Rule { antecedent, consequent: set[out], count, confidence })
         })
-        .collect();
+    });
+    // At most one rule for each tag of each set: only where these are too many need the rules be counted.
+    if sets.ids.len() > most {
+        let found = rules.clone().count();
+        if found > most {
+            let what = format!("{found} rules in {} itemsets, at most {most} are made", sets.counts.len());
+            return Err(Error::Limit { what, hint: "raise `min_confidence` or mine fewer itemsets".into() });
+        }
+    }
+    let mut rules: Vec<Rule> = rules.collect();
     let order = |a: &Rule, b: &Rule| {
         let lengths = a.antecedent.len().cmp(&b.antecedent.len());
         lengths.then_with(|| a.antecedent.cmp(&b.antecedent)).then(a.consequent.cmp(&b.consequent))
@@ -77,4 +91,25 @@ pub fn itemset_rules(sets: &Itemsets, min_confidence: f64) -> Result<ItemsetRule
         found.confidences.push(rule.confidence);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All subsets of five tags, as frequent as each other: 5 x 2^4 rules, less the 5 without an antecedent.
+    #[test]
+    fn too_many_rules_are_refused_before_they_are_made() {
+        let mut sets = Itemsets { offsets: vec![0], ..Itemsets::default() };
+        for bits in 1..32u32 {
+            sets.ids.extend((0..5).filter(|tag| bits >> tag & 1 == 1));
+            sets.offsets.push(sets.ids.len() as i64);
+            sets.counts.push(7);
+        }
+        assert_eq!(at_most(75, &sets, 1.0).unwrap().counts.len(), 75);
+        let refused = at_most(74, &sets, 1.0).unwrap_err().to_string();
+        assert!(refused.contains("75 rules in 31 itemsets, at most 74 are made"), "{refused}");
+        sets.counts[30] = 6; // the five rules of the whole set hold no more
+        assert_eq!(at_most(70, &sets, 1.0).unwrap().counts.len(), 70);
+    }
 }

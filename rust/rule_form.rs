@@ -24,13 +24,16 @@ use crate::porter;
 pub const PROTECTED: &[&str] =
     &["c++", "g++", "notepad++", "a#", "c#", "d#", "f#", "g#", "j#", "q#", ".net", "a*", "b*", "a+", "b+"];
 
+/// A word of more bytes is left as it is by a Snowball stemmer, whose time grows with the square of a word's length.
+pub const LONGEST_WORD: usize = 512;
+
 /// What is done to each word.
 pub enum Stemmer {
     /// NLTK's default Porter, the paper's.
     Porter,
     /// Nothing.
     None,
-    /// A Snowball stemmer.
+    /// A Snowball stemmer, for words of [`LONGEST_WORD`] bytes at most.
     Snowball(Snowball),
 }
 
@@ -81,6 +84,7 @@ impl Stemmer {
         match self {
             Self::Porter => Cow::Owned(porter::stem(word)),
             Self::None => Cow::Borrowed(word),
+            Self::Snowball(_) if word.len() > LONGEST_WORD => Cow::Borrowed(word),
             Self::Snowball(stemmer) => stemmer.stem(word),
         }
     }

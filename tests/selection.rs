@@ -147,6 +147,23 @@ proptest! {
     }
 
     #[test]
+    fn lazy_is_eager_to_the_last_row_and_round(
+        (size, rows) in (1..21u32).prop_flat_map(|size| {
+            let row = btree_set(0..size, 0..4).prop_map(|row| row.into_iter().collect::<Vec<u32>>());
+            (Just(size), vec(row, 0..120))
+        }),
+        weights in vec(0u8..4, 20),
+    ) {
+        let (offsets, ids) = csr(&rows);
+        let pool = Pool::of(Csr::new(&offsets, &ids, size as usize).unwrap());
+        let weights: Vec<f64> = weights.into_iter().map(|weight| f64::from(weight) * 0.3).take(size as usize).collect();
+        let picks = max_coverage(&pool, Some(&weights), rows.len()).unwrap();
+        prop_assert_eq!(picks, eager_coverage(&rows, &weights, rows.len()));
+        let picks = max_coverage(&pool, None, rows.len()).unwrap();
+        prop_assert_eq!(picks, eager_coverage(&rows, &[1.0; 20], rows.len()));
+    }
+
+    #[test]
     fn fewer_draws_are_a_prefix(bits in vec(any::<u64>(), 1..200)) {
         let all = draw(bits.len(), &bits).unwrap();
         let mut sorted = all.clone();
@@ -170,5 +187,9 @@ fn what_cannot_be_ranked_or_weighed_is_refused() {
     let short = Pool { eligible: Some(&[]), ..Pool::of(rows) };
     assert!(complexity_first(&short, 1).unwrap_err().to_string().contains("`eligible` has 0 entries"));
     assert!(max_coverage(&Pool::of(rows), Some(&[-1.0]), 1).unwrap_err().to_string().contains("tag 0 has -1"));
+    let (offsets, ids) = csr(&[vec![0], vec![0, 1]]);
+    let pool = Pool::of(Csr::new(&offsets, &ids, 2).unwrap());
+    let huge = max_coverage(&pool, Some(&[f64::MAX; 2]), 1).unwrap_err().to_string();
+    assert!(huge.contains("`weights` add up to no finite number in row 1"), "{huge}");
     assert!(draw(1, &[0, 0]).is_err());
 }
