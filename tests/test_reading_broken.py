@@ -140,3 +140,10 @@ def test_ids_of_unequal_halves_are_refused() -> None:
         _core.unique_rows(np.zeros(2, np.uint64), np.zeros(1, np.uint64))
     with pytest.raises(ValueError, match="`layout` is `x`"):
         _core.read_block(b"", "x", (0, 0, 0), True)
+
+
+def test_a_source_column_that_no_record_has_is_an_error(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "a.jsonl", [{"instruction": "Sort it.", "output": "1", "set": "x"}])
+    assert instag.read(path, source_column="set").samples["source"].to_list() == ["x"]
+    with pytest.raises(instag.DataError, match="no record has a source in `sett`"):
+        instag.read(path, source_column="sett")

@@ -93,6 +93,8 @@ def read(
     if limit is not None and limit < 1:
         raise ConfigError(f"`limit` is {limit}, but must be at least 1")
     done = read_tables(expand(files), Reads(schema, source_column, limit, progress))
+    if source_column is not None and not any(frame["source"].is_not_null().any() for f in done for frame in f.records):
+        raise DataError(f"no record has a source in `{source_column}`", hint="check `--source-column`")
     return Pool(**pool_tables(done, limit))
 
 
