@@ -1,4 +1,4 @@
-"""Where the real data is, for the tests that want it: they skip, saying so, where it is absent."""
+"""What tests share: the real data (they skip, saying so, where it is absent), an endpoint, the command line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from instag import cli
 
 settings.register_profile("instag", deadline=None)  # a busy machine is no failure
 settings.load_profile("instag")
@@ -72,3 +75,41 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
     yield start
     for served in started:
         served.stop()
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return dict(json.loads(self.out))
+
+
+Instag = Callable[..., Said]
+
+
+@pytest.fixture
+def instag(capsys: pytest.CaptureFixture[str]) -> Instag:
+    def call(*arguments: object) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Said(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    """Forty instructions of a few kinds, one of them twice, one line broken."""
+    verbs = ["Write a poem about", "Translate into French:", "Fix the Python code for", "Summarize the article about"]
+    things = ["rain", "trees", "sorting", "the moon", "bread", "trains", "maps", "music", "rivers", "ants"]
+    rows = [{"instruction": f"{v} {t}.", "input": "", "output": "ok"} for v in verbs for t in things]
+    lines = [json.dumps(row) for row in [*rows, rows[0]]]
+    lines.insert(3, '{"instruction": "cut off')
+    path = tmp_path / "chats.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +16,10 @@ import click
 import polars as pl
 import pytest
 
+from conftest import Instag
 from instag import cli
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-
-
-@dataclass
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return dict(json.loads(self.out))
-
-
-Instag = Callable[..., Said]
-
-
-@pytest.fixture
-def instag(capsys: pytest.CaptureFixture[str]) -> Instag:
-    def call(*arguments: object) -> Said:
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return Said(int(ended.value.code or 0), printed.out, printed.err)
-
-    return call
-
-
-@pytest.fixture
-def chats(tmp_path: Path) -> Path:
-    """Forty instructions of a few kinds, one of them twice, one line broken."""
-    verbs = ["Write a poem about", "Translate into French:", "Fix the Python code for", "Summarize the article about"]
-    things = ["rain", "trees", "sorting", "the moon", "bread", "trains", "maps", "music", "rivers", "ants"]
-    rows = [{"instruction": f"{v} {t}.", "input": "", "output": "ok"} for v in verbs for t in things]
-    lines = [json.dumps(row) for row in [*rows, rows[0]]]
-    lines.insert(3, '{"instruction": "cut off')
-    path = tmp_path / "chats.jsonl"
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 FLAGS = ("--tagger", "keyphrase", "--min-count", 2, "--min-rule-count", 3, "--k", 8)
@@ -109,47 +71,6 @@ def test_stages_one_by_one_equal_run(instag: Instag, chats: Path, tmp_path: Path
         assert path.read_bytes() == (parts / path.relative_to(whole)).read_bytes(), path.name
 
 
-def test_a_config_with_paths_relative_to_it(instag: Instag, chats: Path, tmp_path: Path) -> None:
-    config = tmp_path / "job.toml"
-    config.write_text(
-        'files = ["chats.jsonl", "more=chats.jsonl"]\nrun = "out"\n[tag]\ntagger = "keyphrase"\n'
-        "[normalize]\nmin-count = 2\nmin_rule_count = 3\n[select]\nk = 5\n"
-    )
-    said = instag("run", config, "--k", 7, "--json")
-    assert said.code == 0, said.err
-    stages = said.json["stages"]
-    assert stages["select"]["counts"]["selected"] == 7
-    assert [s["source"] for s in stages["analyze"]["counts"]["sources"]] == ["chats", "more"]
-    assert (tmp_path / "out" / "select" / "selected.jsonl").is_file()
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("files = [", "is not TOML"),
-        ("", "`files` is []"),
-        ('files = "a"', "must be a list"),
-        ('files = ["a"]\nrun = 3', "`run` is 3"),
-        ('files = ["a"]\nruns = "r"', "unknown key `runs`\nhint: did you mean `run`?"),
-        ('files = ["a"]\nrun = "r"\n[normalize]\nmin_cuont = 2', "[normalize]: unknown key `min_cuont`"),
-        (
-            'files = ["chats.jsonl"]\nrun = "r"\n[tag]\ntagger = "keyphrase"\n[normalize]\nmin_count = "a"',
-            "`min_count`",
-        ),
-        ('files = ["a"]\nrun = "r"\nselect = 3', "`select` is 3, must be a table"),
-    ],
-)
-def test_a_broken_config_is_one_clear_error(
-    instag: Instag, chats: Path, tmp_path: Path, text: str, message: str
-) -> None:
-    config = tmp_path / "job.toml"
-    config.write_text(text)
-    said = instag("run", config)
-    assert (said.code, said.out) == (1, "")
-    assert message in said.err
-    assert said.err.startswith("error: ") or "error: " in said.err
-
-
 def test_show_says_what_stands_and_what_is_stale(instag: Instag, chats: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     instag("run", chats, "--run", run, *FLAGS)
@@ -184,6 +105,12 @@ def test_export_annotated_gives_every_record_with_tags_count_and_rank(
     assert all(record["instag"]["count"] == len(record["instag"]["tags"]) for record in records)
     ranks = {record["instag"]["rank"] for record in records}
     assert ranks == {None, *range(8)}
+
+    said = instag("export", run, "--annotated", "--out", "-")
+    assert said.code == 0
+    assert said.out == (run / "annotated.jsonl").read_text()
+    assert not Path("-").exists()
+    assert instag("export", run, "--annotated", "--out", "-", "--json").code == 2
 
 
 @pytest.mark.parametrize("compress", [False, True])
@@ -407,10 +334,3 @@ def test_an_export_never_goes_over_what_it_was_made_from(instag: Instag, chats: 
         assert "--out" in said.err
     assert chats.read_bytes() == before
     assert {s["state"] for s in instag("show", run, "--json").json["stages"].values()} == {"current"}
-
-
-def test_a_typing_error_in_the_last_stage_shows_before_the_first(instag: Instag, chats: Path, tmp_path: Path) -> None:
-    for flags in (("--k", 0), ("--min-rule-count", 10**30), ("--embedder", "nope"), ("--seed", -1)):
-        said = instag("run", chats, "--run", tmp_path / "run", "--tagger", "keyphrase", *flags)
-        assert said.code == 1
-        assert not (tmp_path / "run" / "tag" / "manifest.json").exists()

@@ -111,6 +111,11 @@ def test_the_order_of_rows_and_of_the_vocabulary_does_not_matter(rows: list[list
         assert again.table.vocabulary.to_list() == made.table.vocabulary.to_list()
 
 
+def test_a_setting_of_a_skipped_step_is_named_as_unused() -> None:
+    made = normalize(table_of([["a"]]), skip=["rule", "semantic"], stemmer="english", linkage="complete", min_count=1)
+    assert made.notes[:2] == ["rule: skipped, and `stemmer` with it", "semantic: skipped, and `linkage` with it"]
+
+
 def test_skipping_everything_changes_nothing() -> None:
     table = table_of([["A", "a"], ["b"], []])
     made = normalize(table, skip=("frequency", "rule", "semantic", "association"))

@@ -21,7 +21,7 @@ from instag import Tagging, answers
 from instag.chat import ChatTagger
 from instag.endpoint import retry_after_s
 from instag.prompt import load_prompt, messages
-from instag.tagger import Progress, tagged_schema
+from instag.tagger import Progress, TagSettings, TagSpeed, tagged_schema
 
 Serve = Callable[..., Served]
 
@@ -322,7 +322,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_committed(
         ({"prompt": "no-such-file.txt"}, "can't be read"),
         ({"tagger": "magic"}, "unknown tagger `magic`"),
         ({"modell": "x"}, "unknown setting `modell`"),
-        ({"concurrency": 0}, "must be above 0"),
+        ({"concurrency": 0}, "must be a whole number of at least 1"),
         ({"base_url": "localhost:8000"}, "is no URL"),
     ],
 )
@@ -391,8 +391,8 @@ def test_a_tagger_is_held_to_the_protocol(columns: dict[str, Any]) -> None:
 
 
 def test_identity_holds_what_decides_and_nothing_else() -> None:
-    one = ChatTagger(base_url="http://a/v1", concurrency=3, answers=None)
-    two = ChatTagger(base_url="http://b/v1", timeout_s=3, answers="x.sqlite")
+    one = ChatTagger(speed=TagSpeed(base_url="http://a/v1", concurrency=3, answers=None))
+    two = ChatTagger(speed=TagSpeed(base_url="http://b/v1", timeout_s=3, answers="x.sqlite"))
     assert one.identity == two.identity
-    assert ChatTagger(model="m").identity != one.identity
-    assert ChatTagger(keep_truncated=True).identity != one.identity
+    assert ChatTagger(TagSettings(model="m")).identity != one.identity
+    assert ChatTagger(TagSettings(keep_truncated=True)).identity != one.identity

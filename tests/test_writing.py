@@ -173,7 +173,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     pool = instag.read(path)
     with pytest.raises(instag.ArtifactError, match="could not be written"):
         select(pool, tmp_path / "none" / "out", [0])
-    with pytest.raises(instag.ConfigError, match="`format` is `csv`"):
+    with pytest.raises(instag.ConfigError, match="`format` is 'csv'"):
         select(pool, tmp_path / "out", [0], format="csv")
     with pytest.raises(instag.ArtifactError, match="1 picks have no record"):
         select(pool, tmp_path / "out", [5])

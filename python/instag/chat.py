@@ -10,25 +10,20 @@ import warnings
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instag.answers import Answer, AnswerStore, request_key
 from instag.asking import JUDGED_FROM, Asking, too_many_failures
 from instag.background import run_in_thread
 from instag.endpoint import Endpoint, NoReply
-from instag.errors import ConfigError
 from instag.prompt import load_prompt, messages
 from instag.replies import READER, Reply, clean, parse
-from instag.tagger import ProgressHook, tagged_schema
+from instag.tagger import ProgressHook, TagSettings, TagSpeed, tagged_schema
 
 if TYPE_CHECKING:
     import polars as pl
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
-
-# The paper's tagger is "ChatGPT" of 2023, which is retired; this is its successor in price and place.
-DEFAULT_MODEL = "gpt-4o-mini"
 
 _READ_AT_ONCE = 10_000
 
@@ -54,41 +49,14 @@ class ChatTagger:
     at least 100 answers fail the call stops with a `ProviderError` that shows three; everything answered is kept.
     """
 
-    def __init__(
-        self,
-        *,
-        model: str = DEFAULT_MODEL,
-        model_identity: str | None = None,
-        prompt: str | Path = "paper",
-        temperature: float | None = 0.0,
-        max_tokens: int | None = None,
-        seed: int | None = None,
-        keep_truncated: bool = False,
-        answers: str | Path | None = "answers.sqlite",
-        base_url: str | None = None,
-        concurrency: int = 32,
-        timeout_s: float = 120.0,
-        max_attempts: int = 6,
-        max_failure_rate: float = 0.05,
-    ) -> None:
-        if concurrency < 1 or timeout_s <= 0 or max_attempts < 1 or not 0 <= max_failure_rate <= 1:
-            raise ConfigError(
-                f"`concurrency` ({concurrency}), `timeout_s` ({timeout_s}) and `max_attempts` ({max_attempts}) must be "
-                f"above 0, `max_failure_rate` ({max_failure_rate}) from 0 to 1"
-            )
-        self._model = model
-        self._prompt = load_prompt(prompt)
-        decoding = {"temperature": None if temperature is None else float(temperature)}
-        decoding |= {"max_tokens": max_tokens, "seed": seed}
+    def __init__(self, settings: TagSettings | None = None, speed: TagSpeed | None = None) -> None:
+        self._settings, self._speed = settings or TagSettings(), speed or TagSpeed()
+        decisive = self._settings
+        self._model_identity = decisive.model_identity or decisive.model
+        self._prompt = load_prompt(decisive.prompt)
+        temperature = None if decisive.temperature is None else float(decisive.temperature)
+        decoding = {"temperature": temperature, "max_tokens": decisive.max_tokens, "seed": decisive.seed}
         self._decoding = {name: value for name, value in decoding.items() if value is not None}
-        self._model_identity = model_identity or model
-        self._keep_truncated = keep_truncated
-        self._answers = answers
-        self._base_url = base_url
-        self._concurrency = concurrency
-        self._timeout_s = timeout_s
-        self._max_attempts = max_attempts
-        self._max_failure_rate = max_failure_rate
         self.usage = Usage()
 
     @property
@@ -98,7 +66,7 @@ class ChatTagger:
             "model": self._model_identity,
             "prompt": self._prompt,
             **self._decoding,
-            "keep_truncated": self._keep_truncated,
+            "keep_truncated": self._settings.keep_truncated,
             "reader": READER,
         }
 
@@ -115,26 +83,28 @@ class ChatTagger:
         """
         texts: list[str] = queries.to_list()
         keys = [request_key({"model": self._model_identity, **self._request(text)}) for text in texts]
-        with AnswerStore(self._answers) as store:
+        with AnswerStore(self._speed.answers) as store:
             missing = store.missing(keys)
             asking = Asking(
                 store,
                 lambda endpoint, at: self._ask(endpoint, keys[at], texts[at]),
                 lambda answer: self._parse(answer).reason,
-                concurrency=self._concurrency,
-                max_failure_rate=self._max_failure_rate,
+                concurrency=self._speed.concurrency,
+                max_failure_rate=self._speed.max_failure_rate,
                 reused=len(keys) - len(missing),
                 progress=progress,
             )
             if missing:
-                endpoint = Endpoint(self._base_url, timeout_s=self._timeout_s, max_attempts=self._max_attempts)
+                endpoint = Endpoint(
+                    self._speed.base_url, timeout_s=self._speed.timeout_s, max_attempts=self._speed.max_attempts
+                )
                 run_in_thread(lambda stop: asking.run(endpoint, missing, stop))
             tagged = self._read(store, keys, asking)
         self._warn_of_other_models(asking.models)
         failed = tagged.filter(tagged["status"] == "failed")
-        if len(tagged) >= JUDGED_FROM and len(failed) > self._max_failure_rate * len(tagged):
+        if len(tagged) >= JUDGED_FROM and len(failed) > self._speed.max_failure_rate * len(tagged):
             examples = [(reason, answer or "no answer") for reason, answer in failed.select("reason", "answer").rows()]
-            raise too_many_failures(len(failed), len(tagged), self._max_failure_rate, examples)
+            raise too_many_failures(len(failed), len(tagged), self._speed.max_failure_rate, examples)
         return tagged
 
     def _request(self, query: str) -> dict[str, Any]:
@@ -143,13 +113,15 @@ class ChatTagger:
 
     async def _ask(self, endpoint: Endpoint, key: bytes, query: str) -> Answer:
         def send(client: AsyncOpenAI) -> Awaitable[Any]:
-            return client.chat.completions.create(model=self._model, **self._request(query))
+            return client.chat.completions.create(model=self._settings.model, **self._request(query))
 
         return await endpoint.call(send, lambda completion: answer_from(key, completion))
 
     def _parse(self, answer: Answer) -> Reply:
         reply = parse(answer.answer, finish_reason=answer.finish_reason, refusal=answer.refusal)
-        return Reply(reply.tags) if self._keep_truncated and reply.reason == "truncated" and reply.tags else reply
+        return (
+            Reply(reply.tags) if self._settings.keep_truncated and reply.reason == "truncated" and reply.tags else reply
+        )
 
     def _read(self, store: AnswerStore, keys: Sequence[bytes], asking: Asking) -> pl.DataFrame:
         """Parses what is stored, some thousand answers at a time; what is not there has failed."""
@@ -183,11 +155,11 @@ class ChatTagger:
 
     def _warn_of_other_models(self, models: set[str]) -> None:
         """A reply may name a dated version of the model, or its path; another model altogether is worth a word."""
-        asked = self._model.rsplit("/", 1)[-1].lower()
+        asked = self._settings.model.rsplit("/", 1)[-1].lower()
         for model in sorted(models):
             answered = model.rsplit("/", 1)[-1].lower()
             if not answered.startswith(asked) and not asked.startswith(answered):
-                warnings.warn(f"asked the model `{self._model}`, answered by `{model}`", stacklevel=3)
+                warnings.warn(f"asked the model `{self._settings.model}`, answered by `{model}`", stacklevel=3)
 
 
 def answer_from(key: bytes, completion: ChatCompletion) -> Answer:

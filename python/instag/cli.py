@@ -243,12 +243,14 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
 @cli.command()
 @click.argument("run", metavar="RUN")
 @click.option("--annotated", is_flag=True, help="Every record with its tags, their count and its rank.")
-@click.option("--out", metavar="FILE", help="Where to (default RUN/annotated.jsonl).")
+@click.option("--out", metavar="FILE", help="Where to (default RUN/annotated.jsonl; `-` for stdout).")
 @_with()
 def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: bool) -> None:
     """Write the records with what was found out about them."""
     if not annotated:
         raise click.UsageError("say what to export: --annotated")
+    if out == "-" and as_json:
+        raise click.UsageError("`--out -` and `--json` both write to stdout: leave one out")
     from instag.exporting import export_annotated
 
     _finish(export_annotated(run, out, Talk(quiet=quiet)), as_json)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,6 +80,21 @@ def settings_from(kind: type[T], *layers: Mapping[str, Any]) -> T:
             raise ConfigError(f"`{field.name}` is {value!r}, must be {wanted}")
         chosen[field.name] = value
     return kind(**chosen)
+
+
+@contextlib.contextmanager
+def blame(where: str) -> Iterator[None]:
+    """Says in which file and table the setting stands that a `ConfigError` is about.
+
+    >>> with blame("demo.toml: [select]"):
+    ...     raise ConfigError("`k` is 0, must be a whole number of at least 1")
+    Traceback (most recent call last):
+    instag.errors.ConfigError: demo.toml: [select]: `k` is 0, must be a whole number of at least 1
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", hint=error.hint) from None
 
 
 _PLAIN = {

@@ -41,7 +41,8 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
 def export_annotated(path: str | Path, out: str | None, talk: Talk) -> dict[str, Any]:
     """Every record as compact JSON with a member `instag`: id, tags, count and rank (null where it was not picked).
 
-    `out` is a file, by default `RUN/annotated.jsonl`. A sample of which no turn was tagged has null for tags and count.
+    `out` is a file, by default `RUN/annotated.jsonl`, or `-` for stdout. A sample of which no turn was tagged has null
+    for tags and count.
     """
     import polars as pl
 
@@ -63,11 +64,13 @@ def export_annotated(path: str | Path, out: str | None, talk: Talk) -> dict[str,
         "failed_turns",
         "rank",
     )
-    target = Path(out) if out else run.path / "annotated.jsonl"
-    _refuse_own(target, run)
+    target = None if out == "-" else Path(out) if out else run.path / "annotated.jsonl"
+    if target is not None:
+        _refuse_own(target, run)
     write_annotated(target, *source_records(run), notes)
-    talk.line(f"export: {len(rows):,} samples with their tags in {target}")
-    return {"run": str(run.path), "stage": "export", "samples": len(rows), "outputs": [str(target)]}
+    talk.line(f"export: {len(rows):,} samples with their tags in {target or 'stdout'}")
+    outputs = [] if target is None else [str(target)]
+    return {"run": str(run.path), "stage": "export", "samples": len(rows), "outputs": outputs}
 
 
 def _refuse_own(target: Path, run: Run) -> None:

@@ -90,6 +90,16 @@ def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
         raise ConfigError(f"`{name}` does not know {value!r}", hint=f"one of {', '.join(choices)}")
 
 
+# What a skipped step leaves unused: named in its note where it was said.
+_DEFAULTS = NormalizeSettings()
+_SETTINGS_OF = {
+    "frequency": ("min_count",),
+    "rule": ("stemmer", "paper_rules"),
+    "semantic": ("embedder", "max_cosine_distance", "linkage", "neighbors"),
+    "association": ("min_rule_count", "min_rule_confidence"),
+}
+
+
 @dataclass(frozen=True, repr=False, eq=False)
 class Normalization:
     """What `normalize` made.
@@ -161,7 +171,9 @@ def normalize(
     work = _Work(table)
     for step in STEPS:
         if step in settings.skip:
-            work.notes.append(f"{step}: skipped")
+            unused = [name for name in _SETTINGS_OF[step] if getattr(settings, name) != getattr(_DEFAULTS, name)]
+            said = f", and {', '.join(f'`{name}`' for name in unused)} with it" if unused else ""
+            work.notes.append(f"{step}: skipped{said}")
         else:
             getattr(work, step)(settings)
     return work.finish()

@@ -87,11 +87,6 @@ def read(
     (Pool(1 samples, 1 queries, 1 files), ['Add the numbers.\n1 2'])
     >>> folder.cleanup()
     """
-    if schema is not None and schema not in _core.schema_names():
-        names = ", ".join(f"`{name}`" for name in _core.schema_names())
-        raise ConfigError(f"`schema` is `{schema}`, which is none", hint=f"use one of {names}")
-    if limit is not None and limit < 1:
-        raise ConfigError(f"`limit` is {limit}, but must be at least 1")
     done = read_tables(expand(files), Reads(schema, source_column, limit, progress))
     if source_column is not None and not any(frame["source"].is_not_null().any() for f in done for frame in f.records):
         raise DataError(f"no record has a source in `{source_column}`", hint="check `--source-column`")
@@ -99,12 +94,25 @@ def read(
 
 
 @dataclass(frozen=True)
-class Reads:
-    """How records are read; with `tagged`, the members with the tags and the id, tags stand in place of queries."""
+class ReadSettings:
+    """What decides which samples are read; `ConfigError` where a value is outside its domain."""
 
     schema: str | None = None
     source_column: str | None = None
     limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.schema is not None and self.schema not in _core.schema_names():
+            names = ", ".join(f"`{name}`" for name in _core.schema_names())
+            raise ConfigError(f"`schema` is {self.schema!r}, which is none", hint=f"use one of {names}")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"`limit` is {self.limit}, must be at least 1")
+
+
+@dataclass(frozen=True)
+class Reads(ReadSettings):
+    """How records are read; with `tagged`, the members with the tags and the id, tags stand in place of queries."""
+
     progress: Advance | None = None
     tagged: tuple[str, str | None] | None = None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instag import _core, summary
-from instag.config import read_run_config, settings_from
+from instag.config import blame, read_run_config, settings_from
 from instag.errors import ConfigError, DataError
 from instag.progress import Talk
 from instag.run import Output, Run, file_digest
@@ -29,12 +29,14 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
     """`tag/`: reads the files, tags every query."""
     from instag.endpoint import redact
     from instag.inputs import expand
-    from instag.tagging import TagSettings, TagSpeed, open_tagger
+    from instag.reading import ReadSettings
+    from instag.tagger import TagSettings, TagSpeed
+    from instag.tagging import open_tagger
 
     run = Run(path)
     speed = settings_from(TagSpeed, said, {"answers": str(run.path / "answers.sqlite")})
     tagger = open_tagger(settings_from(TagSettings, said), speed)
-    reading = {name: said.get(name) for name in ("schema", "source_column", "limit")}
+    reading = dataclasses.asdict(settings_from(ReadSettings, said))
     inputs = [{"source": file.source, **_file_input(file.path)} for file in expand(files)]
 
     def make(out: Output) -> None:
@@ -56,9 +58,6 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
 
     settings = {"tagger": dict(tagger.identity), **reading}
     told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}
-    for name, kind in (("schema", str), ("source_column", str), ("limit", int)):
-        if reading[name] is not None and type(reading[name]) is not kind:
-            raise ConfigError(f"`{name}` is {reading[name]!r}, must be a {'whole number' if kind is int else 'string'}")
     return _stage(run, "tag", settings, {"files": inputs}, make, talk, told)
 
 
@@ -199,13 +198,10 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
 def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`select/`: picks, curve, selected.jsonl. Reads `normalize/`, and the source files by `tag/records`."""
     from instag.selection import SelectSettings, select
-    from instag.writing import FORMATS, write_selected
+    from instag.writing import WriteSettings, write_selected
 
     run = Run(path)
-    settings = settings_from(SelectSettings, said)
-    output_format = said.get("format") or "original"
-    if output_format not in FORMATS:
-        raise ConfigError(f"unknown `format` {output_format!r}", hint=f"one of {', '.join(FORMATS)}")
+    settings, writes = settings_from(SelectSettings, said), settings_from(WriteSettings, said)
 
     def make(out: Output) -> None:
         import polars as pl
@@ -235,7 +231,7 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
         out.table("curve", pl.DataFrame([samples, coverage, pl.Series("random_coverage", random.coverage)]))
         schema = run.need("tag")["settings"].get("schema")
         with out.file("selected.jsonl") as file:
-            write_selected(file, *source_records(run), result.rows, format=output_format, schema=schema)
+            write_selected(file, *source_records(run), result.rows, format=writes.format, schema=schema)
         out.counts |= {
             "method": settings.method,
             "pool": len(rows),
@@ -257,7 +253,7 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
         }
         out.notes += [_label(run), *result.notes]
 
-    whole = {**dataclasses.asdict(settings), "format": output_format}
+    whole = dataclasses.asdict(settings) | dataclasses.asdict(writes)
     return _stage(run, "select", whole, _inputs(run, "tag", "normalize"), make, talk)
 
 
@@ -272,17 +268,16 @@ def run_all(
     stages: Mapping[str, Mapping[str, Any]] = said
     if len(files) == 1 and files[0].endswith(".toml"):
         config = read_run_config(Path(files[0]), known)
+        for stage, table in config.stages.items():
+            with blame(f"{files[0]}: [{stage}]"):
+                _check_settings(stage, table)
         files, path = config.files, path or config.run
         stages = {stage: {**config.stages[stage], **said[stage]} for stage in said}
     if path is None:
         raise ConfigError("no run folder is named", hint='give `--run RUN`, or `run = "..."` in the config')
-    from instag.embedders import resolve
-    from instag.normalization import NormalizeSettings
-    from instag.selection import SelectSettings
-
     # A typing error in the last stage must show before the first one is paid for.
-    resolve(settings_from(NormalizeSettings, stages["normalize"]).embedder)
-    settings_from(SelectSettings, stages["select"])
+    for stage, settings in stages.items():
+        _check_settings(stage, settings)
     made = [
         tag_stage(path, files, stages["tag"], talk),
         normalize_stage(path, stages["normalize"], talk),
@@ -290,6 +285,23 @@ def run_all(
         select_stage(path, stages["select"], talk),
     ]
     return {"run": str(path), "stages": {stage["stage"]: stage for stage in made}}
+
+
+def _check_settings(stage: str, said: Mapping[str, Any]) -> None:
+    """Refuses what a stage would refuse, before any stage runs."""
+    from instag.normalization import NormalizeSettings
+    from instag.reading import ReadSettings
+    from instag.selection import SelectSettings
+    from instag.tagger import TagSettings, TagSpeed
+    from instag.writing import WriteSettings
+
+    kinds: dict[str, tuple[type, ...]] = {
+        "tag": (TagSettings, TagSpeed, ReadSettings),
+        "normalize": (NormalizeSettings,),
+        "select": (SelectSettings, WriteSettings),
+    }
+    for kind in kinds[stage]:
+        settings_from(kind, said)
 
 
 def sample_rows(run: Run, stage: str) -> pl.DataFrame:

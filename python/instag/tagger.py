@@ -1,13 +1,87 @@
-"""What a tagger is: an object with an identity that tags distinct queries, in order."""
+"""What a tagger is: an object with an identity that tags distinct queries, in order; and the settings of ours."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from instag.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
+
+# The paper's tagger is "ChatGPT" of 2023, which is retired; this is its successor in price and place.
+DEFAULT_MODEL = "gpt-4o-mini"
+
+
+@dataclass(frozen=True)
+class TagSettings:
+    """What decides the tags; defaults as in the paper where it says, else as cautious as can be.
+
+    >>> TagSettings(model="")
+    Traceback (most recent call last):
+    instag.errors.ConfigError: `model` is '', must be a name
+    """
+
+    tagger: str = "openai"
+    model: str = DEFAULT_MODEL
+    model_identity: str | None = None
+    prompt: str | Path = "paper"
+    temperature: float | None = 0.0
+    max_tokens: int | None = None
+    seed: int | None = None
+    keep_truncated: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("model", "model_identity"):
+            value = getattr(self, name)
+            if not (isinstance(value, str) and value.strip()) and (value is not None or name == "model"):
+                raise ConfigError(f"`{name}` is {value!r}, must be a name")
+        _check_number("temperature", self.temperature, least=0)
+        _check_number("max_tokens", self.max_tokens, least=1, whole=True)
+        _check_number("seed", self.seed, whole=True)
+
+
+@dataclass(frozen=True)
+class TagSpeed:
+    """What decides only where, how fast and how patiently the tags are made."""
+
+    base_url: str | None = None
+    answers: str | Path | None = "answers.sqlite"
+    concurrency: int = 32
+    timeout_s: float = 120.0
+    max_attempts: int = 6
+    max_failure_rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "max_attempts"):
+            _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
+        _check_number("timeout_s", self.timeout_s, above=0, needed=True)
+        _check_number("max_failure_rate", self.max_failure_rate, least=0, most=1, needed=True)
+
+
+def _check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    whole: bool = False,
+    needed: bool = False,
+) -> None:
+    """Refuses what is no finite number in its domain; None is one unless `needed`."""
+    if value is None and not needed:
+        return
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, kinds) and not isinstance(value, bool) and least <= value <= most and above < value < math.inf:
+        return
+    bounds = [(f"of at least {least}", least), (f"above {above}", above), (f"of at most {most}", most)]
+    domain = " and ".join(said for said, bound in bounds if math.isfinite(bound))
+    raise ConfigError(f"`{name}` is {value!r}, must be a {'whole ' if whole else ''}number {domain}".rstrip())
 
 
 @dataclass(frozen=True)

@@ -12,41 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instag import _core
-from instag.chat import DEFAULT_MODEL, ChatTagger, Usage
+from instag.chat import ChatTagger, Usage
 from instag.errors import ConfigError, DataError
 from instag.table import TagTable
-from instag.tagger import ProgressHook, Tagger, tagged_schema
+from instag.tagger import ProgressHook, Tagger, TagSettings, TagSpeed, tagged_schema
 
 if TYPE_CHECKING:
     import polars as pl
 
 TAGGERS = ("openai", "keyphrase")
-
-
-@dataclass(frozen=True)
-class TagSettings:
-    """What decides the tags; defaults as in the paper where it says, else as cautious as can be."""
-
-    tagger: str = "openai"
-    model: str = DEFAULT_MODEL
-    model_identity: str | None = None
-    prompt: str | Path = "paper"
-    temperature: float | None = 0.0
-    max_tokens: int | None = None
-    seed: int | None = None
-    keep_truncated: bool = False
-
-
-@dataclass(frozen=True)
-class TagSpeed:
-    """What decides only where, how fast and how patiently the tags are made."""
-
-    base_url: str | None = None
-    answers: str | Path | None = "answers.sqlite"
-    concurrency: int = 32
-    timeout_s: float = 120.0
-    max_attempts: int = 6
-    max_failure_rate: float = 0.05
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,9 +80,7 @@ def open_tagger(settings: TagSettings, speed: TagSpeed | None = None) -> Tagger:
         made: Tagger = KeyphraseTagger()
         return made
     if settings.tagger == "openai":
-        decisive = dataclasses.asdict(settings)
-        del decisive["tagger"]
-        return ChatTagger(**decisive, **dataclasses.asdict(speed or TagSpeed()))
+        return ChatTagger(settings, speed or TagSpeed())
     raise ConfigError(f"unknown tagger `{settings.tagger}`", hint=f"one of {', '.join(f'`{t}`' for t in TAGGERS)}")
 
 

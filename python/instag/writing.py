@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMATS = ("original", "messages")
+
+
+@dataclass(frozen=True)
+class WriteSettings:
+    """What decides how picked records are written; `ConfigError` for a format that is none."""
+
+    format: str = "original"
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ConfigError(f"`format` is {self.format!r}, which is none", hint=f"use one of {', '.join(FORMATS)}")
+
 
 _Piece = tuple[bytes, "NDArray[np.int64]", "NDArray[np.int64]", "NDArray[np.int64]"]
 
@@ -44,8 +58,7 @@ def write_selected(
     """
     import polars as pl
 
-    if format not in FORMATS:
-        raise ConfigError(f"`format` is `{format}`, which is none", hint="use `original` or `messages`")
+    WriteSettings(format)  # refuses what is none
     first = records.unique("row", keep="first", maintain_order=True)
     picks = pl.DataFrame({"row": rows, "rank": np.arange(len(rows), dtype=np.int64)})
     picks = picks.join(first, on="row", how="left")
@@ -67,19 +80,20 @@ def write_selected(
                 file_out.write(line.encode() + b"\n")
 
 
-def write_annotated(out: Path, files: pl.DataFrame, records: pl.DataFrame, notes: pl.DataFrame) -> None:
+def write_annotated(out: Path | None, files: pl.DataFrame, records: pl.DataFrame, notes: pl.DataFrame) -> None:
     """Writes every record, in file order, with what is known about its sample as the member `instag`.
 
     `notes` has a column `row` and any others, one row a sample; a record's line is its own members, compact, then
     `"instag": {...}` with the other columns (in place of an older one; a record that is no object goes under
-    `record`). Duplicates are written as often as they were read. Errors as `write_selected`; memory is a few blocks.
+    `record`). Duplicates are written as often as they were read. Where `out` is None the lines go to stdout as they are
+    made. Errors as `write_selected`; memory is a few blocks.
     """
     import polars as pl
 
     columns = [name for name in notes.columns if name != "row"]
     texts = notes.select("row", note=pl.struct(columns).struct.json_encode())
     noted = records.join(texts, on="row", how="left", maintain_order="left")
-    with _whole(out) as file_out:
+    with _whole(out) if out else contextlib.nullcontext(sys.stdout.buffer) as file_out:
         for (number,), part in noted.sort("file", "record").group_by("file", maintain_order=True):
             file = files.row(int(str(number)), named=True)
             for block, starts, ends, at in _pieces(file, part):
