@@ -1,80 +1,113 @@
 //! English words to the forms that their spellings share: British and American, singular and plural, and the verb
 //! behind a noun of action.
 //!
-//! Rules and short lists of our own, no dictionary. A form is a key that nobody reads (`movie` and `movies` are `movy`), so
-//! a rule may be blunt as long as no *other* word has that form; the lists hold what would collide (`news`, `windows`).
-//! What needs a dictionary to tell apart (-ed and -ing of any word, adjectives, agents in -er) is left alone: a merge that
-//! is missed costs little, a wrong one is silent. Porter stems were tried here and also merge universe / university,
-//! project / projection, new / news. Words that are not plain ASCII letters come back as they went in. Figures over
-//! 120,000 inflected forms and 15,900 spelling pairs: docs/semantics.md.
+//! Rules and the short lists of `english.txt`, no dictionary. A form is a key that nobody reads (`movie` and `movies` are
+//! `movy`), so a rule may be blunt as long as no *other* word has that form; the lists hold what would collide (`news`,
+//! `windows`). What needs a dictionary to tell apart (-ed and -ing of any word, adjectives, agents in -er) is left alone: a
+//! merge that is missed costs little, a wrong one is silent. Porter stems were tried here and also merge universe /
+//! university, project / projection, new / news. Words that are not plain ASCII letters come back as they went in. Figures
+//! over 120,000 inflected forms and 15,900 spelling pairs: docs/semantics.md.
 
-fn listed(list: &str, word: &str) -> bool {
-    list.split(' ').any(|listed| listed == word)
+use std::sync::LazyLock;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+type Words = FxHashSet<&'static str>;
+type Pairs = Vec<(&'static str, &'static str)>;
+
+/// The tables of `english.txt`, which says what each of them is.
+pub struct English {
+    /// `a`, `an`, `the`.
+    pub articles: Words,
+    /// `of` and its like.
+    pub prepositions: Words,
+    /// Words beside which nothing moves.
+    pub ordered: Words,
+    /// Those that a verb may change sides around.
+    pub directions: Words,
+    /// Those that make compounds across a space.
+    pub particles: Words,
+    not_plural: Words,
+    not_plural_endings: Vec<&'static str>,
+    plural: Words,
+    irregular: FxHashMap<&'static str, &'static str>,
+    /// (ending, what it becomes, bytes of the shortest word).
+    number_endings: Vec<(&'static str, &'static str, usize)>,
+    spelled_apart: Words,
+    beginnings: Pairs,
+    after_is: Vec<&'static str>,
+    after_our: Words,
+    after_ll: Vec<&'static str>,
+    spelled_endings: Pairs,
+    action_endings: Pairs,
 }
 
-fn pairs(list: &str) -> impl Iterator<Item = (&str, &str)> {
-    list.split(' ').filter_map(|pair| pair.split_once(':'))
+/// The tables, read at first use.
+pub static ENGLISH: LazyLock<English> = LazyLock::new(|| English {
+    articles: words("article").collect(),
+    prepositions: words("preposition").collect(),
+    ordered: words("ordered").collect(),
+    directions: words("direction").collect(),
+    particles: words("particle").collect(),
+    not_plural: words("not_plural").collect(),
+    not_plural_endings: words("not_plural_ending").collect(),
+    plural: words("plural").collect(),
+    irregular: pairs("irregular").collect(),
+    number_endings: pairs("number_ending")
+        .filter_map(|(ending, rest)| Some((ending, rest.split_once('/')?)))
+        .filter_map(|(ending, (shared, least))| Some((ending, shared, least.parse().ok()?)))
+        .collect(),
+    spelled_apart: words("spelled_apart").collect(),
+    beginnings: pairs("beginning").collect(),
+    after_is: words("after_is").collect(),
+    after_our: words("after_our").collect(),
+    after_ll: words("after_ll").collect(),
+    spelled_endings: pairs("spelled_ending").collect(),
+    action_endings: pairs("action_ending").collect(),
+});
+
+/// What each word of a listed verb names, in the shared spelling.
+static ACTIONS: LazyLock<FxHashMap<String, Named>> = LazyLock::new(|| {
+    let mut named = FxHashMap::default();
+    for word in words("verb") {
+        let (verb, noun) = word.split_once('=').unwrap_or((word, ""));
+        // Of the verbs listed only `debug` doubles its consonant.
+        let stem = if verb == "debug" { "debugg" } else { verb.strip_suffix('e').unwrap_or(verb) };
+        let has_noun = !noun.is_empty();
+        for (word, kind) in [(verb, Action::Verb), (noun, Action::Noun), (&format!("{stem}ing"), Action::Ing)] {
+            if !word.is_empty() {
+                named.insert(spelling(word), (verb.to_owned(), kind, has_noun));
+            }
+        }
+    }
+    named
+});
+
+/// Words that name no action whatever they end in, in the shared spelling.
+static NO_ACTION: LazyLock<FxHashSet<String>> = LazyLock::new(|| words("no_action").map(spelling).collect());
+
+/// The words of a table.
+fn words(table: &str) -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("english.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = lines.filter_map(|line| line.split_once(": ")).filter(move |(head, _)| *head == table);
+    lines.flat_map(|(_, words)| words.split(' '))
 }
 
-/// Words in -s that would meet another word without it.
-const NOT_PLURAL: &str = "\
-    aids alias always arms atlas bias blues briefs canvas chaos cors cosmos customs damages does ethos glasses \
-    goods https humanities iaas jenkins keras kudos lens looks mars means news ntfs odds paas pandas pants \
-    pathos proceeds saas sales sans savings securities shorts thanks tights windows woods";
-
-/// Plurals in -us and -is, where the singular mostly ends so; and of short forms, beside which `dns` and `css` stand.
-const PLURAL_US: &str = "\
-    apis bikinis clis cpus dbs emojis emus gpus guis gurus ids menus pcs safaris skis taxis tpus tsunamis tvs \
-    uis vms wikis";
-
-/// Count nouns in -ics; the others (physics, politics, economics) are no plurals.
-const PLURAL_ICS: &str = "\
-    antibiotics characteristics clinics comics critics epics fabrics generics heuristics mechanics metrics \
-    mosaics pics plastics relics skeptics topics";
-
-/// Plurals that no rule makes.
-const IRREGULAR: &str = "\
-    analyses:analysis antennae:antenna appendices:appendix bacteria:bacterium buses:bus calves:calf \
-    children:child crises:crisis criteria:criterion diagnoses:diagnosis elves:elf feet:foot gases:gas \
-    geese:goose halves:half hypotheses:hypothesis indices:index knives:knife leaves:leaf lives:life loaves:loaf \
-    matrices:matrix men:man mice:mouse parentheses:parenthesis phenomena:phenomenon quizzes:quiz shelves:shelf \
-    syntheses:synthesis teeth:tooth theses:thesis thieves:thief vertices:vertex wives:wife wolves:wolf \
-    women:woman";
-
-/// Endings of which singular and plural share the last column, with the shortest word they are cut from.
-const PLURAL_ENDINGS: &[(&str, &str, usize)] = &[
-    ("ies", "y", 5),
-    ("ie", "y", 5), // story, movie
-    ("ches", "ch", 5),
-    ("che", "ch", 5),
-    ("shes", "sh", 5),
-    ("xes", "x", 4),
-    ("xe", "x", 3),
-    ("zzes", "zz", 5), // branch, cache
-    ("oes", "o", 5),
-    ("oe", "o", 4), // hero, shoe
-    ("ses", "s", 6),
-    ("se", "s", 5), // class, virus, house, database
-];
+fn pairs(table: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    words(table).filter_map(|pair| pair.split_once('='))
+}
 
 /// The form that a noun shares with its plural; a word that is neither comes back as it is.
 fn number(word: &str) -> String {
-    let ends = |ending: &str| word.ends_with(ending);
-    if let Some((_, one)) = pairs(IRREGULAR).find(|&(many, _)| many == word) {
+    if let Some(one) = ENGLISH.irregular.get(word) {
         return number(one);
     }
     let (one, plural) = match word.strip_suffix('s') {
-        Some(one) if listed(PLURAL_US, word) || listed(PLURAL_ICS, word) => (one, true),
-        Some(_) if listed(NOT_PLURAL, word) => (word, false),
-        Some(_) if ["ss", "us", "is", "js", "ics"].into_iter().any(ends) => (word, false),
-        // macos, watchos, chromeos: systems; but photos, videos
-        Some(_) if ends("os") && (word.len() < 5 || ["acos", "chos", "meos", "tvos"].into_iter().any(ends)) => {
-            (word, false)
-        }
-        Some(one) => (one, word.len() > 3),
+        Some(one) if ENGLISH.plural.contains(word) => (one, true),
+        Some(one) => (one, word.len() > 3 && !is_singular(word)),
         None => (word, false),
     };
-    for &(ending, shared, least) in PLURAL_ENDINGS {
+    for &(ending, shared, least) in &ENGLISH.number_endings {
         let fits = word.len() >= least && (plural || !ending.ends_with('s'));
         if let Some(stem) = word.strip_suffix(ending).filter(|_| fits) {
             return format!("{stem}{shared}");
@@ -83,49 +116,24 @@ fn number(word: &str) -> String {
     if plural { one.to_owned() } else { word.to_owned() }
 }
 
-/// British beginnings that no rule of `spelling` catches, and the American ones. What follows stays (`ploughing`).
-const STEMS: &str = "\
-    acknowledgement:acknowledgment aeroplane:airplane ageing:aging aluminium:aluminum anaem:anem anaesth:anesth \
-    artefact:artifact cheque:check cosy:cozy defence:defense diarrhoea:diarrhea disulph:disulf doughnut:donut \
-    draughts:drafts encyclopaed:encycloped enrolment:enrollment foet:fet fulfilment:fulfillment grey:gray \
-    gynaec:gynec haem:hem instalment:installment jewellery:jewelry judgement:judgment leukaem:leukem \
-    licence:license manoeuvr:maneuver maths:math mediaeval:medieval mould:mold moustache:mustache odour:odor \
-    oesoph:esoph oestr:estr offence:offense orthopaed:orthoped paed:ped palaeo:paleo plough:plow practis:practic \
-    pretence:pretense programme:program pyjama:pajama sceptic:skeptic skilful:skillful smoulder:smolder \
-    speciality:specialty sulph:sulf tyre:tire wilful:willful woollen:woolen yoghurt:yogurt";
-
-/// What may follow -our where American spelling has -or.
-const AFTER_OUR: &[&str] = &[
-    "", "s", "ed", "ing", "er", "ers", "ful", "less", "able", "ably", "ite", "ites", "ist", "hood", "hoods", "y", "al",
-    "ally", "ly", "ation", "ize", "ized", "izing", "ization",
-];
-
-/// What may follow -is- and -ys- where American spelling has -iz- and -yz-.
-const AFTER_IS: &[&str] =
-    &["e", "ed", "er", "ers", "es", "ing", "ings", "ation", "ations", "ational", "able", "ability"];
-
-/// Endings whose spellings differ in them alone, and the shared one.
-const SPELLED_ENDINGS: &[(&str, &str)] = &[
-    ("tre", "ter"),
-    ("tres", "ters"),
-    ("tred", "tered"),
-    ("bre", "ber"),
-    ("bres", "bers"),
-    ("logue", "log"),
-    ("logues", "logs"),
-    ("loguing", "loging"),
-];
+/// Whether a word in -s is no plural by its ending or its place in the list; nor is `bios`.
+fn is_singular(word: &str) -> bool {
+    ENGLISH.not_plural.contains(word)
+        || ENGLISH.not_plural_endings.iter().any(|ending| word.ends_with(ending))
+        || word.len() < 5 && word.ends_with("os")
+}
 
 /// The form that British and American spellings of a word share; any other word as it is.
 fn spelling(word: &str) -> String {
-    if word.len() < 4 || ["prologue", "prologues", "timbre", "timbres", "lettre", "lettres"].contains(&word) {
-        return word.to_owned(); // Prolog, timber, letter
+    if word.len() < 4 || ENGLISH.spelled_apart.contains(word) {
+        return word.to_owned();
     }
-    if let Some((rest, american)) = pairs(STEMS).find_map(|(stem, us)| Some((word.strip_prefix(stem)?, us))) {
+    let begun = |&(british, american): &(_, _)| Some((word.strip_prefix(british)?, american));
+    if let Some((rest, american)) = ENGLISH.beginnings.iter().find_map(begun) {
         return format!("{american}{rest}");
     }
     let mut word = word.to_owned();
-    for after in AFTER_IS {
+    for after in &ENGLISH.after_is {
         let cut = word.len().saturating_sub(after.len() + 2);
         // Of the words in -ise that have no -ize (exercise, noise) none meets another word here; `prise` and `size` do.
         if cut > 2
@@ -136,17 +144,18 @@ fn spelling(word: &str) -> String {
             break;
         }
     }
-    if let Some(at) = word.find("our").filter(|&at| at > 2 && AFTER_OUR.contains(&&word[at + 3..])) {
+    let after_our = |rest: &str| rest.is_empty() || ENGLISH.after_our.contains(rest);
+    if let Some(at) = word.rfind("our").filter(|&at| at > 2 && after_our(&word[at + 3..])) {
         word.replace_range(at..at + 3, "or");
     }
-    for ending in ["ed", "ing", "er", "ers", "or", "ors", "ings", "ous", "ation", "ations"] {
+    for ending in &ENGLISH.after_ll {
         let stem = word.strip_suffix(ending).and_then(|stem| stem.strip_suffix('l')).filter(|stem| stem.ends_with('l'));
         // modelled, traveller; not in words of one syllable: filling is not filing
         if let Some(stem) = stem.filter(|stem| syllables(stem) > 1) {
             return format!("{stem}{ending}");
         }
     }
-    for (british, american) in SPELLED_ENDINGS {
+    for (british, american) in &ENGLISH.spelled_endings {
         if let Some(stem) = word.strip_suffix(british) {
             return format!("{stem}{american}");
         }
@@ -166,26 +175,6 @@ pub fn form(word: &str) -> String {
     if word.bytes().all(|byte| byte.is_ascii_lowercase()) { number(&spelling(word)) } else { word.to_owned() }
 }
 
-/// Verbs with their noun of action; one without has only its -ing.
-const VERBS: &str = "\
-    accelerate:acceleration activate:activation allocate:allocation analyze:analysis animate:animation \
-    annotate:annotation assess:assessment authenticate:authentication brainstorm: calculate:calculation \
-    collaborate:collaboration collect:collection communicate:communication compile:compilation \
-    compress:compression configure:configuration connect:connection consume:consumption convert:conversion \
-    create:creation debug: decorate:decoration deliver:delivery deploy:deployment describe:description \
-    detect:detection develop:development diagnose:diagnosis discover:discovery educate:education \
-    eliminate:elimination encrypt:encryption enhance:enhancement estimate:estimation evaluate:evaluation \
-    execute:execution expand:expansion explain:explanation explore:exploration extract:extraction \
-    generate:generation illustrate:illustration implement:implementation improve:improvement inspect:inspection \
-    install:installation integrate:integration interpret:interpretation investigate:investigation learn: \
-    maintain:maintenance manage:management manipulate:manipulation migrate:migration modify:modification \
-    motivate:motivation navigate:navigation negotiate:negotiation parse: predict:prediction prepare:preparation \
-    preserve:preservation prevent:prevention promote:promotion protect:protection publish:publication \
-    recognize:recognition recommend:recommendation reduce:reduction remove:removal replace:replacement \
-    retrieve:retrieval simulate:simulation solve: suggest:suggestion summarize:summarization \
-    synthesize:synthesis teach: transcribe:transcription transform:transformation translate:translation \
-    troubleshoot: validate:validation verify:verification write:";
-
 /// What a word that names an action is: the verb itself, its -ing, or another noun of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -197,16 +186,13 @@ pub enum Action {
     Noun,
 }
 
-/// Whether `word` is the -ing of `verb`; of the verbs listed only `debug` doubles its consonant.
-fn is_ing(word: &str, verb: &str) -> bool {
-    let stem = word.strip_suffix("ing");
-    stem.is_some_and(|stem| stem == verb.strip_suffix('e').unwrap_or(verb) || (verb == "debug" && stem == "debugg"))
-}
+/// A verb, what a word is to it, and whether it has a noun beside its -ing.
+pub type Named = (String, Action, bool);
 
-/// `optimizations` as (`optimize`, [`Action::Noun`], whether the verb has a noun beside its -ing).
+/// `optimizations` as (`optimize`, [`Action::Noun`], true).
 ///
 /// Verbs are those of a list, and every one in -ize or -ify by its ending; any other word names no action.
-pub fn action(word: &str) -> Option<(String, Action, bool)> {
+pub fn action(word: &str) -> Option<Named> {
     if !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return None;
     }
@@ -214,32 +200,20 @@ pub fn action(word: &str) -> Option<(String, Action, bool)> {
     action_of(&word).or_else(|| action_of(&number(&word)))
 }
 
-fn action_of(word: &str) -> Option<(String, Action, bool)> {
-    for (verb, noun) in pairs(VERBS) {
-        let kind = match word {
-            _ if word == verb => Action::Verb,
-            _ if word == noun => Action::Noun,
-            _ if is_ing(word, verb) => Action::Ing,
-            _ => continue,
-        };
-        return Some((verb.to_owned(), kind, !noun.is_empty()));
+fn action_of(word: &str) -> Option<Named> {
+    if let Some(named) = ACTIONS.get(word) {
+        return Some(named.clone());
     }
-    if word.len() < 7 || ["organize", "organizing", "organization", "civilization", "specification"].contains(&word) {
+    if word.len() < 7 || NO_ACTION.contains(word) {
         return None;
     }
-    for (ending, verb, kind) in [
-        ("ization", "ize", Action::Noun),
-        ("ification", "ify", Action::Noun),
-        ("izing", "ize", Action::Ing),
-        ("ifying", "ify", Action::Ing),
-        ("ize", "ize", Action::Verb),
-        ("ify", "ify", Action::Verb),
-    ] {
-        if let Some(stem) = word.strip_suffix(ending) {
-            return Some((format!("{stem}{verb}"), kind, true));
-        }
-    }
-    None
+    let (ending, verb) = ENGLISH.action_endings.iter().find(|(ending, _)| word.ends_with(ending))?;
+    let kind = match *ending {
+        _ if ending == verb => Action::Verb,
+        _ if ending.ends_with("ing") => Action::Ing,
+        _ => Action::Noun,
+    };
+    Some((format!("{}{verb}", &word[..word.len() - ending.len()]), kind, true))
 }
 
 #[cfg(test)]
@@ -331,9 +305,21 @@ mod tests {
         let found = |word| action(word).map(|(verb, kind, _)| (verb, kind));
         assert_eq!(found("optimization"), Some(("optimize".into(), Action::Noun)));
         assert_eq!(found("optimizing"), Some(("optimize".into(), Action::Ing)));
+        assert_eq!(found("installing"), Some(("install".into(), Action::Ing)));
+        assert_eq!(found("installation"), Some(("install".into(), Action::Noun)));
         assert_eq!(found("writing"), Some(("write".into(), Action::Ing)));
         assert_eq!(found("creation"), Some(("create".into(), Action::Noun)));
-        for word in ["projection", "station", "project", "university", "size", "organization", "string"] {
+        for word in [
+            "projection",
+            "station",
+            "project",
+            "university",
+            "size",
+            "organization",
+            "string",
+            "exercise",
+            "enterprises",
+        ] {
             assert_eq!(found(word), None, "{word}");
         }
     }

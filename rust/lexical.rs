@@ -1,14 +1,15 @@
 //! Tags that are the same words: one canonical key a tag, equal keys are one group. No model, no dictionary.
 //!
 //! A key is exact, so groups are transitive by construction and no threshold decides. In this order:
-//! 1. NFKC, lower case; whatever is no letter, mark, digit or the `+`, `#` or `.` of a name (c++, c#, .net) parts words.
+//! 1. Folded as in the rule step (NFKC, full case folding); whatever is no letter, mark, digit or the `+`, `#` or `.` of a
+//!    name (c++, c#, .net) parts words.
 //! 2. *Compounds*: neighboring words that some tag of the same vocabulary writes as one become it (`front-end`,
 //!    `front end` / `frontend`); a number joins the word before it (`python 3` / `python3`), two numbers never join.
 //! 3. Articles go; each word takes the form that its plural and its British spelling share, and nouns of
 //!    action take their verb (`english.rs`).
 //! 4. *Word order* moves only where the tag itself shows that it may: `A of B` (for, in, on, about) is `B A`; a verb in
-//!    front is its noun behind (`optimize code` / `code optimization`); the two sides of `and` are sorted; three words
-//!    and more are rotated (`python web scraping` / `web scraping python`). Two bare words keep their order (`file
+//!    front is its noun behind (`optimize code` / `code optimization`); the two sides of `and` are sorted and it goes; three
+//!    words and more are rotated (`python web scraping` / `web scraping python`). Two bare words keep their order (`file
 //!    system` / `system file`), and so does every tag with a word of direction or negation (`json to csv`).
 //! 5. Where tags with different prepositions meet (`writing for children`, `writing about children`), each preposition
 //!    keeps its own group.
@@ -18,29 +19,12 @@
 
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
 
-use crate::english::{Action, action, form};
-
-/// `A of B` is `B A`.
-const PREPOSITIONS: &[&str] = &["of", "for", "in", "on", "about"];
-
-/// Words that say which way round the others stand: nothing moves beside them.
-const ORDERED: &[&str] = &[
-    "after", "against", "as", "at", "before", "between", "but", "by", "except", "from", "if", "into", "no", "non",
-    "nor", "not", "onto", "or", "over", "per", "than", "through", "to", "toward", "under", "unlike", "until", "v",
-    "versus", "via", "vs", "with", "without",
-];
-
-/// Directions that a verb may still change sides around: `convert json to csv` / `json to csv conversion`.
-const DIRECTIONS: &[&str] = &["from", "into", "to"];
+use crate::english::{Action, ENGLISH, Named, action, form};
+use crate::rule_form::{folded, is_of_word};
 
 /// In a tag of more words than this nothing moves: it is a sentence.
 const MOST_WORDS: usize = 12;
-
-/// Short words that do make compounds when a space parts them: `log in`, `drop down`, `no sql`.
-const PARTICLES: &[&str] = &["in", "on", "no", "over", "under", "non"];
 
 /// A word of a tag, folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,37 +34,50 @@ struct Word {
     tight: bool,
 }
 
-fn is_letter(c: char) -> bool {
-    c.is_alphanumeric() || is_combining_mark(c)
-}
+/// The only name that begins with a symbol; `asp.net` is two words.
+const DOT_NET: [char; 4] = ['.', 'n', 'e', 't'];
 
 /// Cuts a tag into folded words.
+///
+/// Behind a word `+` and `#` belong to it, but for a single one in front of a letter (`a+b`, `issue#7`; yet `c#7`); so do
+/// a dot or a comma between digits, and the dot of `.net`. An apostrophe parts nothing, and takes the -s of `children's`
+/// along. `&` with a space beside it is `and`.
 fn words(tag: &str) -> Vec<Word> {
-    let folded: Vec<char> = tag.nfkc().flat_map(char::to_lowercase).collect();
-    let letter = |at: usize| folded.get(at).copied().is_some_and(is_letter);
+    let folded: Vec<char> = folded(tag).chars().collect();
+    let letter = |at: usize| folded.get(at).is_some_and(|&c| is_of_word(c, true));
     let digit = |at: usize| folded.get(at).is_some_and(char::is_ascii_digit);
-    let (mut found, mut text, mut tight) = (Vec::new(), String::new(), false);
+    let symbol = |at: usize| folded.get(at).is_some_and(|c| ['+', '#'].contains(c));
+    let (mut found, mut text, mut start) = (Vec::new(), String::new(), 0);
+    let (mut tight, mut and) = (false, false); // of what lies before the next word
     let mut at = 0;
     while let Some(&c) = folded.get(at) {
+        let (before, inside) = (at.wrapping_sub(1), !text.is_empty());
         let of_a_name = match c {
-            '+' | '#' => !text.is_empty() && (!letter(at + 1) || text.ends_with('+')),
-            '.' if text.is_empty() => folded[at..].starts_with(&['.', 'n', 'e', 't']) && !letter(at + 4),
-            '.' | ',' => digit(at.wrapping_sub(1)) && digit(at + 1),
+            '+' | '#' if inside => {
+                let sharp = c == '#' && before == start && folded[start].is_ascii_lowercase() && digit(at + 1);
+                symbol(before) || symbol(at + 1) || !letter(at + 1) || sharp
+            }
+            '.' | ',' if inside => digit(before) && digit(at + 1),
+            '.' if !letter(before) && !symbol(before) => folded[at..].starts_with(&DOT_NET) && !letter(at + 4),
             _ => false,
         };
-        if of_a_name || letter(at) {
+        if of_a_name || is_of_word(c, inside) {
+            if !inside {
+                start = at;
+                if and && !tight && !found.is_empty() {
+                    found.push(Word { text: "and".into(), tight });
+                }
+            }
             text.push(c);
-        } else if matches!(c, '\'' | '’') && !text.is_empty() && letter(at + 1) {
+        } else if matches!(c, '\'' | '’') && inside && letter(at + 1) {
             at += usize::from(folded[at + 1] == 's' && !letter(at + 2)); // children's; but o'reilly is one word
         } else {
-            if !text.is_empty() {
+            if inside {
                 found.push(Word { text: std::mem::take(&mut text), tight });
-                tight = true;
+                (tight, and) = (true, false);
             }
             tight &= !c.is_whitespace();
-            if c == '&' && !tight && !found.is_empty() {
-                found.push(Word { text: "and".into(), tight });
-            }
+            and |= c == '&';
         }
         at += 1;
     }
@@ -91,27 +88,27 @@ fn words(tag: &str) -> Vec<Word> {
 }
 
 fn is_closed(word: &str) -> bool {
-    ["a", "an", "the", "and"].contains(&word) || PREPOSITIONS.contains(&word) || ORDERED.contains(&word)
+    word == "and" || [&ENGLISH.articles, &ENGLISH.prepositions, &ENGLISH.ordered].iter().any(|set| set.contains(word))
 }
 
 /// Whether two neighbors may be one word: never digit to digit, and across a space no single letter, no function word.
 fn may_join(a: &str, b: &Word) -> bool {
-    let ends_in_digit = a.ends_with(|c: char| c.is_numeric());
+    let ends_in_digit = a.ends_with(char::is_numeric);
     if ["s", "es"].contains(&b.text.as_str()) {
         return false; // lodash-es is no plural
     }
-    if ends_in_digit && b.text.starts_with(|c: char| c.is_numeric()) {
+    if ends_in_digit && b.text.starts_with(char::is_numeric) {
         return false;
     }
     let open = |word: &str| {
-        PARTICLES.contains(&word)
+        ENGLISH.particles.contains(word)
             || !is_closed(word) && (word.chars().nth(1).is_some() || word.bytes().all(|c| c.is_ascii_digit()))
     };
-    b.tight || (open(a) || a.is_empty()) && (open(&b.text) || ends_in_digit && !is_closed(&b.text))
+    b.tight || open(a) && (open(&b.text) || ends_in_digit && !is_closed(&b.text))
 }
 
 /// The form of a word, and the action that it names.
-type Known = (String, Option<(String, Action, bool)>);
+type Known = (String, Option<Named>);
 
 fn know(word: &str) -> Known {
     (form(word), action(word))
@@ -196,13 +193,15 @@ impl Lexicon {
         }
         let all = words.len();
         let last = words.last().cloned();
-        words.retain(|word| !["a", "an", "the"].contains(&word.as_str()));
+        words.retain(|word| !ENGLISH.articles.contains(word.as_str()));
         if last.as_deref() == Some("a") || words.is_empty() {
             words.extend(last); // vitamin a
         }
         let articles = words.len() < all;
-        let stays = words.len() > MOST_WORDS || words.iter().any(|word| ORDERED.contains(&word.as_str()));
-        let movable = words.iter().all(|word| !ORDERED.contains(&word.as_str()) || DIRECTIONS.contains(&word.as_str()));
+        let short = words.len() <= MOST_WORDS;
+        let ordered: Vec<&String> = words.iter().filter(|word| ENGLISH.ordered.contains(word.as_str())).collect();
+        let stays = !short || !ordered.is_empty();
+        let movable = short && ordered.iter().all(|word| ENGLISH.directions.contains(word.as_str()));
         let (mut forms, verb) = self.forms(&words, movable, articles);
         let mut prepositions = Vec::new();
         if !stays {
@@ -224,7 +223,7 @@ fn reverse(forms: Vec<String>, found: &mut Vec<&'static str>) -> Vec<String> {
     let last = forms.len().saturating_sub(1);
     let mut segments: Vec<Vec<String>> = vec![Vec::new()];
     for (at, form) in forms.into_iter().enumerate() {
-        match PREPOSITIONS.iter().find(|&&preposition| preposition == form) {
+        match ENGLISH.prepositions.get(form.as_str()) {
             Some(&preposition) if at < last && segments.last().is_some_and(|segment| !segment.is_empty()) => {
                 segments.push(Vec::new());
                 if preposition != "of" {
@@ -237,15 +236,18 @@ fn reverse(forms: Vec<String>, found: &mut Vec<&'static str>) -> Vec<String> {
     segments.into_iter().rev().flatten().collect()
 }
 
-/// `spelling and grammar` as `grammar spelling`.
+/// `spelling and grammar` as `grammar spelling`, `c and b and a` as `a b c`.
 fn sort_sides_of_and(forms: &mut Vec<String>) {
-    let mut at = 1;
+    forms.dedup_by(|again, form| form == "and" && again == form);
+    let (mut first, mut at) = (0, 1);
     while at + 1 < forms.len() {
         if forms[at] == "and" {
             forms.remove(at);
-            if forms[at] < forms[at - 1] {
-                forms.swap(at - 1, at);
-            }
+            let side = forms.remove(at);
+            let place = first + forms[first..at].partition_point(|other| *other <= side);
+            forms.insert(place, side);
+        } else {
+            first = at;
         }
         at += 1;
     }

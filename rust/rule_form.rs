@@ -90,14 +90,19 @@ impl Stemmer {
     }
 }
 
-/// The form of a raw tag: NFKC, full case folding, NFKC again (folding can take a composed letter apart); then words
-/// of letters, numbers and the marks on them, each stemmed, joined by one space.
-pub fn rule_form(raw: &str, stemmer: &Stemmer) -> String {
-    let text: String = if raw.is_ascii() {
+/// The text in which spellings of one tag are equal: NFKC, full case folding, NFKC again (folding can take a composed
+/// letter apart).
+pub fn folded(raw: &str) -> String {
+    if raw.is_ascii() {
         raw.to_ascii_lowercase() // the same, without the tables
     } else {
         raw.nfkc().default_case_fold().nfkc().collect()
-    };
+    }
+}
+
+/// The form of a raw tag: folded, then words of letters, numbers and the marks on them, each stemmed, joined by one space.
+pub fn rule_form(raw: &str, stemmer: &Stemmer) -> String {
+    let text = folded(raw);
     let mut form = String::with_capacity(text.len());
     let mut rest = text.as_str();
     let mut word = "";
@@ -145,18 +150,22 @@ pub fn group(forms: &[String]) -> Vec<u32> {
 fn word_len(text: &str) -> usize {
     let mut len = 0;
     for c in text.chars() {
-        let belongs = match c.general_category_group() {
-            GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number => true,
-            // The sign that makes a heart an emoji is a mark: alone it would be the form of every such emoji.
-            GeneralCategoryGroup::Mark => len > 0,
-            _ => false,
-        };
-        if !belongs {
+        if !is_of_word(c, len > 0) {
             break;
         }
         len += c.len_utf8();
     }
     len
+}
+
+/// Whether a char is part of a word: a letter, a number, and inside of one a mark.
+pub fn is_of_word(c: char, inside: bool) -> bool {
+    match c.general_category_group() {
+        GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number => true,
+        // The sign that makes a heart an emoji is a mark: alone it would be the form of every such emoji.
+        GeneralCategoryGroup::Mark => inside,
+        _ => false,
+    }
 }
 
 /// The protected name that `text`, the start of a word, begins with.

@@ -1,0 +1,297 @@
+"""`lexical` again, slow and obvious: one key a tag; equal keys are the same words. The lists: `rust/english.txt`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ENGLISH = Path(__file__).parents[1] / "rust" / "english.txt"
+
+
+def table(name: str) -> list[str]:
+    """The words of a table of english.txt."""
+    lines = [line.split(": ") for line in ENGLISH.read_text("utf-8").splitlines() if ": " in line and line[0] != "#"]
+    return [word for head, words in lines if head == name for word in words.split()]
+
+
+def pairs(name: str) -> dict[str, str]:
+    return dict(pair.split("=") for pair in table(name))
+
+
+def one_of(words: list[str]) -> str:
+    return "(?:" + "|".join(map(re.escape, words)) + ")"
+
+
+ARTICLES, PREPOSITIONS, ORDERED = set(table("article")), set(table("preposition")), set(table("ordered"))
+DIRECTIONS, PARTICLES = set(table("direction")), set(table("particle"))
+CLOSED = ARTICLES | PREPOSITIONS | ORDERED | {"and"}
+NOT_PLURAL, PLURAL, SPELLED_APART = set(table("not_plural")), set(table("plural")), set(table("spelled_apart"))
+IRREGULAR, BEGINNINGS = pairs("irregular"), pairs("beginning")
+SPELLED_ENDINGS, ACTION_ENDINGS = pairs("spelled_ending"), pairs("action_ending")
+NUMBER_ENDINGS = {ending: rest.split("/") for ending, rest in pairs("number_ending").items()}
+SINGULAR = re.compile(rf".*{one_of(table('not_plural_ending'))}|..os")  # bios
+AFTER_IS, AFTER_OUR, AFTER_LL = (one_of(table(name)) for name in ("after_is", "after_our", "after_ll"))
+MOST_WORDS = 12
+
+
+# ---- words of English ----
+
+
+def plain(word: str) -> bool:
+    """The rules of English are for words of a to z; any other is its own form and names no action."""
+    return re.fullmatch("[a-z]+", word) is not None
+
+
+@cache
+def spelling(word: str) -> str:
+    """The American spelling, or what stands for it: colour -> color, organise -> organize, traveller -> traveler."""
+    if len(word) < 4 or word in SPELLED_APART:
+        return word
+    for british, american in BEGINNINGS.items():
+        if word.startswith(british):
+            return american + word[len(british) :]
+    if not word.endswith("yses"):  # the plural of analysis
+        word = re.sub(rf"^(.{{3,}}[iy])s({AFTER_IS})$", r"\1z\2", word)
+    word = re.sub(rf"^(.{{3,}})our({AFTER_OUR}?)$", r"\1or\2", word)
+    doubled = re.fullmatch(rf"(.*l)l({AFTER_LL})", word)
+    if doubled and len(re.findall("[aeiouy]+", doubled[1])) > 1:  # filling is not filing
+        return doubled[1] + doubled[2]
+    for british, american in SPELLED_ENDINGS.items():
+        if word.endswith(british):
+            return word.removesuffix(british) + american
+    return word
+
+
+def is_plural(word: str) -> bool:
+    """Whether the last letter is the -s of a plural, as far as lists and endings tell."""
+    if word in PLURAL:
+        return True
+    return len(word) > 3 and word.endswith("s") and word not in NOT_PLURAL and not SINGULAR.fullmatch(word)
+
+
+def number(word: str) -> str:
+    """What singular and plural share: not always a word (movie, movies -> movy)."""
+    if word in IRREGULAR:
+        return number(IRREGULAR[word])
+    for ending, (shared, least) in NUMBER_ENDINGS.items():
+        if word.endswith(ending) and len(word) >= int(least) and (is_plural(word) or not ending.endswith("s")):
+            return word.removesuffix(ending) + shared
+    return word.removesuffix("s") if is_plural(word) else word
+
+
+@cache
+def form(word: str) -> str:
+    """What its plural and its other spelling share with a word."""
+    return number(spelling(word)) if plain(word) else word
+
+
+class Action(NamedTuple):
+    """A word that names an action: by the verb itself, by its -ing, by another noun."""
+
+    verb: str
+    kind: str
+    has_noun: bool
+
+
+def listed_actions() -> dict[str, Action]:
+    """Every word of the listed verbs, in the shared spelling."""
+    actions = {}
+    for entry in table("verb"):
+        verb, _, noun = entry.partition("=")
+        ing = {"debug": "debugging"}.get(verb, verb.removesuffix("e") + "ing")
+        actions[spelling(verb)] = Action(verb, "verb", noun != "")
+        actions[spelling(ing)] = Action(verb, "ing", noun != "")
+        if noun:
+            actions[spelling(noun)] = Action(verb, "noun", True)
+    return actions
+
+
+ACTIONS = listed_actions()
+NO_ACTION = {spelling(word) for word in table("no_action")}
+
+
+@cache
+def action(word: str) -> Action | None:
+    """The action that a word names, in the singular or the plural; by the list, or by -ize and -ify."""
+    if not plain(word):
+        return None
+    for name in (spelling(word), number(spelling(word))):
+        if name in ACTIONS:
+            return ACTIONS[name]
+        for ending, verb in ACTION_ENDINGS.items():
+            if name.endswith(ending) and len(name) > 6 and name not in NO_ACTION:
+                kind = "verb" if ending == verb else "ing" if ending.endswith("ing") else "noun"
+                return Action(name.removesuffix(ending) + verb, kind, True)
+    return None
+
+
+# ---- words of a tag ----
+
+
+class Word(NamedTuple):
+    """A word of a tag; `tight` where no space stands before it (and it is not the first)."""
+
+    text: str
+    tight: bool
+
+
+def shape(char: str) -> str:
+    """ASCII as it is; any other letter or number as é, mark as ´, space as a blank, apostrophe as ', all else as -."""
+    if char.isascii():
+        return " " if char in "\t\n\v\f\r" else char
+    if char.isspace():
+        return " "
+    return {"L": "é", "N": "é", "M": "´"}.get(unicodedata.category(char)[0], "'" if char == "’" else "-")
+
+
+BEHIND = "[a-z0-9é´]"
+WORD = re.compile(
+    rf"""
+    (?: (?<![a-z0-9é´+#]) \.net (?!{BEHIND})  # the only name that begins with a symbol; asp.net is two words
+      | [a-z]\# (?=[0-9])            # c#7, but issue#7
+      | [a-z0-9é] )                  # no word begins with a mark
+    (?: {BEHIND}
+      | [+#]{{2,}}                   # c++11
+      | [+\#] (?!{BEHIND})           # c#, but a+b
+      | (?<=[0-9]) [.,] (?=[0-9])    # 1.2
+      | 's (?!{BEHIND})              # children's
+      | ' (?={BEHIND}) )*            # o'reilly
+    """,
+    re.VERBOSE,
+)
+
+
+def words(tag: str) -> list[Word]:
+    """Folds and cuts a tag; `&` between words, with a space at either side, is `and`."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", tag).casefold())
+    outline = "".join(map(shape, text))
+    found: list[Word] = []
+    end = 0
+    for match in WORD.finditer(outline):
+        gap = outline[end : match.start()]
+        if found and "&" in gap and " " in gap:
+            found.append(Word("and", False))
+        dropped = [quote.span() for quote in re.finditer(rf"'(s(?!{BEHIND}))?", match[0])]
+        kept = [at for at in range(len(match[0])) if not any(first <= at < last for first, last in dropped)]
+        word = "".join(text[match.start() + at] for at in kept)
+        found.append(Word(word, found != [] and " " not in gap))
+        end = match.end()
+    return found
+
+
+# ---- keys ----
+
+
+def is_number(char: str) -> bool:
+    return unicodedata.category(char)[0] == "N"
+
+
+def may_join(a: Word, b: Word) -> bool:
+    """Whether two neighbors may be one word, should the vocabulary write them so.
+
+    A hyphen or the like may be dropped anywhere but between two numbers; a space between words of content (and a
+    few particles), and in front of a letter behind a number (`3 d`).
+    """
+
+    def is_content(word: str) -> bool:
+        return word in PARTICLES or (word not in CLOSED and (len(word) > 1 or word in "0123456789"))
+
+    numeric = is_number(a.text[-1])
+    if b.text in ("s", "es") or (numeric and is_number(b.text[0])):  # lodash-es is no plural
+        return False
+    return b.tight or (is_content(a.text) and (is_content(b.text) or (numeric and b.text not in CLOSED)))
+
+
+def compounds(cut: list[Word], solid: set[str]) -> list[str]:
+    """From left to right: three words, else two, that some tag writes as one; then numbers join what they follow."""
+    joined: list[str] = []
+    rest = cut
+    while rest:
+        size = 1
+        for length in (3, 2):
+            some = rest[:length]
+            if len(some) == length and all(map(may_join, some, some[1:])) and size == 1:
+                whole = "".join(word.text for word in some)
+                size = length if len(whole) > 2 and form(whole) in solid else 1
+        joined.append("".join(word.text for word in rest[:size]))
+        rest = rest[size:]
+    numbered: list[str] = []
+    for word in joined:
+        last = numbered[-1] if numbered else "the"
+        if re.fullmatch("[0-9.]+", word) and last not in CLOSED and not is_number(last[-1]):
+            numbered[-1] += word
+        else:
+            numbered.append(word)
+    return numbered
+
+
+def key(tag: str, solid: set[str]) -> tuple[str, list[str]]:
+    """(The key but for prepositions, the prepositions but `of`)."""
+    every = compounds(words(tag), solid)
+    if not every:
+        return tag, []
+    left = [word for word in every if word not in ARTICLES]
+    if every[-1] == "a" or not left:
+        left.append(every[-1])  # vitamin a
+    held = ORDERED.intersection(left)
+    may_turn = not held and len(left) <= MOST_WORDS
+    verb_may_move = held <= DIRECTIONS and 1 < len(left) <= MOST_WORDS
+
+    behind: list[str] = []
+    found = action(left[0])
+    if found and verb_may_move:
+        # `writing prompts` may be prompts for writing, but who creates has `creation` for the noun
+        says_verb = found.kind == "verb" or (found.kind == "ing" and (found.has_noun or len(left) < len(every)))
+        if says_verb:
+            behind, left = [found.verb + "~"], left[1:]
+    alone = len(left) + len(behind) == 1
+
+    def named(word: str) -> str:
+        found = action(word)
+        return found.verb + "~" if found and (found.kind != "verb" or alone) else form(word)
+
+    if not may_turn:
+        return " ".join([named(word) for word in left] + behind), []
+    segments: list[list[str]] = [[]]
+    prepositions = []
+    for at, word in enumerate(left):
+        if word in PREPOSITIONS and segments[-1] and at < len(left) - 1:
+            segments.append([])
+            prepositions.append(word)
+        else:
+            segments[-1].append(named(word))
+    forms = sides_sorted([word for segment in reversed(segments) for word in segment]) + behind
+    if len(forms) > 2:
+        forms = min(forms[turn:] + forms[:turn] for turn in range(len(forms)))
+    return " ".join(forms), [word for word in prepositions if word != "of"]
+
+
+def sides_sorted(forms: list[str]) -> list[str]:
+    """`and` between two words goes, and what it holds together is sorted; at an end it is a word like any other."""
+    forms = [word for at, word in enumerate(forms) if word != "and" or forms[at - 1 : at] != ["and"]]
+    sides: list[list[str]] = []
+    for at, word in enumerate(forms):
+        if word == "and" and 0 < at < len(forms) - 1:
+            continue
+        if at > 1 and forms[at - 1] == "and":
+            sides[-1].append(word)
+        else:
+            sides.append([word])
+    return [word for side in sides for word in sorted(side)]
+
+
+def keys(tags: list[str]) -> list[str]:
+    """The key of each tag in this vocabulary; where prepositions differ, each list of them keeps its own group."""
+    solid = {form(word.text) for tag in tags for word in words(tag)}
+    found = [key(tag, solid) for tag in tags]
+    lists: dict[str, set[tuple[str, ...]]] = {}
+    for name, prepositions in found:
+        if prepositions:
+            lists.setdefault(name, set()).add(tuple(prepositions))
+    return [
+        f"{name} | {' '.join(prepositions)}" if prepositions and len(lists[name]) > 1 else name
+        for name, prepositions in found
+    ]
