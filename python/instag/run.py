@@ -18,19 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instag.errors import ArtifactError
+from instag.opening import new_digest
 
 if TYPE_CHECKING:
     import polars as pl
 
-FORMAT = 1
+FORMAT = 2
 # What a manifest must hold for the rest of it to be told.
 _MEMBERS = {"settings": dict, "inputs": dict, "outputs": list, "counts": dict, "notes": list, "finished": str}
 STAGES = ("tag", "normalize", "analyze", "select")
 
 
 def file_digest(path: Path) -> str:
-    """The BLAKE2b-128 digest of a file's bytes, in hex; reads it once, a megabyte at a time."""
-    digest = hashlib.blake2b(digest_size=16)
+    """The XXH3-128 digest of a file's bytes, in hex; reads it once, a megabyte at a time."""
+    digest = new_digest()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
