@@ -463,7 +463,7 @@ mod core {
 
     #[pyfunction]
     #[allow(clippy::too_many_arguments, reason = "three of them say what a record is")]
-    #[pyo3(signature = (block, layout, place, last, schema=None, source_column=None, tagged=None))]
+    #[pyo3(signature = (block, layout, place, last, schema=None, source_column=None, tagged=None, rest=b"".as_slice()))]
     fn read_block(
         py: Python<'_>,
         block: &[u8],
@@ -473,6 +473,7 @@ mod core {
         schema: Option<&str>,
         source_column: Option<String>,
         tagged: Option<(String, Option<String>)>,
+        rest: &[u8],
     ) -> PyResult<ReadBlock> {
         let layout = layout.parse()?;
         let schema = schema.map(str::parse).transpose()?;
@@ -481,9 +482,9 @@ mod core {
         let (offset, lines, records) = place;
         let place = records::Place { offset, lines, records };
         let (tables, block) = py.detach(|| {
-            let mut block = records::read_block(block, layout, place, last, &settings);
-            std::mem::take(&mut block.columns).finish().map(|tables| (tables, block))
-        })?;
+            let mut block = records::read_block(rest, block, layout, place, last, &settings);
+            (std::mem::take(&mut block.columns).finish(), block)
+        });
         let [records, queries, rejected] = tables;
         let tables = (ArrowTable::new(records)?, ArrowTable::new(queries)?, ArrowTable::new(rejected)?);
         let next = (block.next.offset, block.next.lines, block.next.records);
@@ -495,16 +496,17 @@ mod core {
         py: Python<'py>,
         high: Array1Of<'py, u64>,
         low: Array1Of<'py, u64>,
-    ) -> PyResult<(Array1<'py, i64>, Array1<'py, i64>)> {
-        let (high, low) = (high.as_slice()?, low.as_slice()?);
-        let (rows, firsts) = py.detach(|| records::unique_rows(high, low))?;
-        Ok((rows.into_pyarray(py), firsts.into_pyarray(py)))
+        ends: Array1Of<'py, i64>,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, i64>, Array1<'py, bool>)> {
+        let (high, low, ends) = (high.as_slice()?, low.as_slice()?, ends.as_slice()?);
+        let found = py.detach(|| records::unique_rows(high, low, ends))?;
+        Ok((found.rows.into_pyarray(py), found.firsts.into_pyarray(py), found.fresh.into_pyarray(py)))
     }
 
     #[pyfunction]
     fn hex_ids(py: Python<'_>, high: Array1Of<'_, u64>, low: Array1Of<'_, u64>) -> PyResult<ArrowTable> {
         let (high, low) = (high.as_slice()?, low.as_slice()?);
-        ArrowTable::strings("id", &py.detach(|| records::hex_ids(high, low))?)
+        ArrowTable::new(vec![("id", Arc::new(py.detach(|| records::hex_ids(high, low))?))])
     }
 
     #[pyfunction]

@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import zstandard
@@ -27,9 +28,9 @@ def blockwise(data: bytes, layout: str, size: int, schema: str | None = None) ->
     place, rest = (0, 0, 0), b""
     parts: list[tuple[Any, Any, Any]] = []
     for start in range(0, max(len(data), 1), size):
-        rest += data[start : start + size]
-        tables, used, place, layout = _core.read_block(rest, layout, place, start + size >= len(data), schema)
-        rest = rest[used:]
+        block, last = data[start : start + size], start + size >= len(data)
+        tables, used, place, layout = _core.read_block(block, layout, place, last, schema, rest=rest)
+        rest = (rest + block)[used:]
         parts.append(tables)
     records, queries, rejected = (pl.concat([pl.DataFrame(part[i]) for part in parts]) for i in range(3))
     return records, queries, rejected
@@ -365,3 +366,20 @@ def test_real_records_are_read_as_the_oracle_reads_them(data: Path) -> None:
         assert len(pool.rejected) == found.count(None)
         queries = {sample[2]: sample[1] for sample in kept}
         assert pool.queries["query"].to_list() == [query for key in pool.samples["id"] for query in queries[key]]
+
+
+# ---- the pool ----
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=9), max_size=4))
+def test_equal_ids_are_one_sample_and_told_within_each_file(files: list[list[tuple[int, int]]]) -> None:
+    ids = [pair for file in files for pair in file]
+    high, low = (np.array([pair[half] for pair in ids], dtype=np.uint64) for half in (0, 1))
+    ends = np.cumsum([len(file) for file in files], dtype=np.int64)
+    rows, firsts, fresh = _core.unique_rows(high, low, ends)
+    samples = list(dict.fromkeys(ids))
+    assert rows.tolist() == [samples.index(pair) for pair in ids]
+    assert firsts.tolist() == [ids.index(pair) for pair in samples]
+    assert fresh.tolist() == [pair not in file[:at] for file in files for at, pair in enumerate(file)]
+    hexes = pl.DataFrame(_core.hex_ids(high, low))["id"].to_list()
+    assert hexes == [f"{high:016x}{low:016x}" for high, low in ids]

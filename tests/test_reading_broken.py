@@ -27,7 +27,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     for name, message in named:
         with pytest.raises(instag.DataError, match=message):
             instag.read(str(name) if isinstance(name, Path) else name)
-    with pytest.raises(instag.ConfigError, match="`schema` is `nope`"):
+    with pytest.raises(instag.ConfigError, match="`schema` is 'nope'"):
         instag.read(tmp_path, schema="nope")
     with pytest.raises(instag.ConfigError, match="at least 1"):
         instag.read(tmp_path, limit=0)
@@ -137,7 +137,7 @@ def check_bad_line(path: Path, count: int) -> None:
 
 def test_ids_of_unequal_halves_are_refused() -> None:
     with pytest.raises(ValueError, match="`low` has 1 entries"):
-        _core.unique_rows(np.zeros(2, np.uint64), np.zeros(1, np.uint64))
+        _core.unique_rows(np.zeros(2, np.uint64), np.zeros(1, np.uint64), np.zeros(0, np.int64))
     with pytest.raises(ValueError, match="`layout` is `x`"):
         _core.read_block(b"", "x", (0, 0, 0), True)
 

@@ -166,15 +166,16 @@ def read_block(
     schema: str | None = None,
     source_column: str | None = None,
     tagged: tuple[str, str | None] | None = None,
+    rest: bytes = b"",
 ) -> tuple[tuple[ArrowTable, ArrowTable, ArrowTable], int, tuple[int, int, int], str]:
-    """The records that lie wholly in a block, as tables; what is left of it belongs before the next block.
+    """The records that lie wholly in a block, as tables; what is left of it is the `rest` before the next block.
 
     `layout` is `detect_layout`'s, or `text` (plain text, a record a line), for the first block, then what the last
-    call returned. `place` is (bytes, line breaks, records) before the block. Returns (tables, bytes used, place and
-    layout of what follows). Tables: records (high, low: the halves of the id; record; start, end; schema; turns;
-    own_id; source), queries (query: `turns` rows a record, in order), rejected (line, record, reason). With `tagged`,
-    the members with the tags and the id, a record's tags stand in place of its queries and it has no hash. All threads;
-    equal whatever their number and however the file is cut into blocks.
+    call returned. `place` is (bytes, line breaks, records) before the rest. Returns (tables, bytes used of rest and
+    block, place and layout of what follows). Tables: records (high, low: the halves of the id; record; start, end;
+    schema; turns; own_id; source), queries (query: `turns` rows a record, in order), rejected (line, record, reason).
+    With `tagged`, the members with the tags and the id, a record's tags stand in place of its queries and it has no
+    hash. All threads; equal whatever their number and however the file is cut into blocks.
     """
 
 def export_records(
@@ -193,8 +194,11 @@ def export_records(
     that becomes the member `instag` of each (compact only).
     """
 
-def unique_rows(high: U64, low: U64) -> tuple[I64, I64]:
-    """For each id the row of its sample; for each sample, in order of appearance, the first position of its id."""
+def unique_rows(high: U64, low: U64, ends: I64) -> tuple[I64, I64, NDArray[np.bool_]]:
+    """For each id the row of its sample; for each sample, in order of appearance, the first position of its id.
+
+    The third array tells of each id whether it is the first of its kind in its own file; the files' ids end at `ends`.
+    """
 
 def hex_ids(high: U64, low: U64) -> ArrowTable:
     """Ids as a column `id` of 32 hexadecimal digits."""

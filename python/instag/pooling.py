@@ -12,9 +12,7 @@ from instag.inputs import Input
 
 if TYPE_CHECKING:
     import polars as pl
-
-# The columns of `Pool.files`, in their order.
-_FILES = ["path", "source", "format", "schema", "bytes", "digest", "rows", "samples", "queries", "rejected", "refused"]
+    from numpy.typing import NDArray
 
 
 @dataclass
@@ -47,46 +45,75 @@ class FileTables:
 
 
 def pool_tables(done: list[FileTables], limit: int | None) -> dict[str, pl.DataFrame]:
-    """Puts the files together, in their order; with a `limit`, only as far as that many distinct samples."""
+    """Puts the files together, in their order; with a `limit`, only as far as that many distinct samples.
+
+    The tables of the files are used up, so that nothing is held twice; texts are shared, not copied.
+    """
     import polars as pl
 
-    tables = [
-        frame.with_columns(
-            pl.col("source").fill_null(file.given.source).cast(pl.Categorical),
-            pl.lit(file.number, pl.UInt32).alias("file"),
-        )
-        for file in done
-        for frame in file.records
-    ]
-    records = pl.concat(tables, rechunk=True)
-    queries = pl.concat([frame for file in done for frame in file.queries], rechunk=True)
-    rows, firsts = _core.unique_rows(records["high"].to_numpy(), records["low"].to_numpy())
+    heights = np.array([sum(frame.height for frame in file.records) for file in done], dtype=np.int64)
+    sources = [_sources(file) for file in done if file.records]
+    records = pl.concat([frame.drop("source") for frame in _taken(done, "records")], rechunk=True)
+    records = records.with_columns(
+        pl.concat(sources, rechunk=True),
+        pl.Series("file", np.repeat(np.array([file.number for file in done], dtype=np.uint32), heights)),
+    )
+    queries = pl.concat(_taken(done, "queries"), rechunk=True)["query"]
+    rows, firsts, fresh = _core.unique_rows(records["high"].to_numpy(), records["low"].to_numpy(), np.cumsum(heights))
     if limit is not None and len(firsts) > limit:
         kept = int(firsts[limit])
-        records, rows, firsts = records.head(kept), rows[:kept], firsts[:limit]
+        records, rows, firsts, fresh = records.head(kept), rows[:kept], firsts[:limit], fresh[:kept]
         queries = queries.head(int(records["turns"].sum()))
     records = records.with_columns(pl.Series("row", rows))
-
-    turns = records["turns"].to_numpy()
-    is_first = np.zeros(len(rows), dtype=bool)
-    is_first[firsts] = True
-    starts = np.cumsum(turns, dtype=np.int64) - turns
-    queries = queries.select(
-        pl.Series("row", np.repeat(rows, turns)),
-        pl.Series("turn", (np.arange(turns.sum()) - np.repeat(starts, turns)).astype(np.int32)),
-        pl.col("query"),
-    ).filter(pl.Series(np.repeat(is_first, turns)))
-
-    first = records.filter(pl.Series(is_first))
+    first = records if len(firsts) == len(records) else records[firsts]
     ids = pl.DataFrame(_core.hex_ids(first["high"].to_numpy(), first["low"].to_numpy()))["id"]
-    samples = first.select(ids, "source", "turns")
     return {
-        "samples": samples,
-        "queries": queries,
+        "samples": first.select(ids, "source", "turns"),
+        "queries": _queries(queries, rows, firsts, records["turns"].to_numpy()),
         "records": records.select("row", "source", "file", "record", "start", "end", "own_id"),
         "rejected": _rejected(done),
-        "files": _files(done, records),
+        "files": _files(done, records.select("file", "schema", "turns"), fresh),
     }
+
+
+def _taken(done: list[FileTables], name: str) -> list[pl.DataFrame]:
+    """One kind of table of all files, which let go of it."""
+    taken = [frame for file in done for frame in getattr(file, name)]
+    for file in done:
+        setattr(file, name, [])
+    return taken
+
+
+def _sources(file: FileTables) -> pl.Series:
+    """Each record's source: its own, where it names one, else the file's."""
+    import polars as pl
+
+    named = pl.Series("source", [file.given.source], dtype=pl.Categorical)
+    own = pl.concat([frame["source"] for frame in file.records])
+    if own.null_count() == len(own):
+        return named.new_from_index(0, len(own))
+    return own.cast(pl.Categorical).fill_null(file.given.source)
+
+
+def _queries(
+    texts: pl.Series, rows: NDArray[np.int64], firsts: NDArray[np.int64], turns: NDArray[np.int32]
+) -> pl.DataFrame:
+    """(row, turn, query) of the samples: the texts of records that came before are left out."""
+    import polars as pl
+
+    starts = np.cumsum(turns, dtype=np.int64) - turns
+    queries = pl.DataFrame(
+        {
+            "row": np.repeat(rows, turns),
+            "turn": (np.arange(len(texts)) - np.repeat(starts, turns)).astype(np.int32),
+            "query": texts,
+        }
+    )
+    if len(firsts) == len(rows):
+        return queries
+    is_first = np.zeros(len(rows), dtype=bool)
+    is_first[firsts] = True
+    return queries.filter(pl.Series(np.repeat(is_first, turns)))
 
 
 def _rejected(done: list[FileTables]) -> pl.DataFrame:
@@ -101,28 +128,34 @@ def _rejected(done: list[FileTables]) -> pl.DataFrame:
     return pl.concat([empty, *frames])
 
 
-def _files(done: list[FileTables], records: pl.DataFrame) -> pl.DataFrame:
-    """One row a file: its distinct samples and their queries, whatever other files hold."""
+def _files(done: list[FileTables], records: pl.DataFrame, fresh: NDArray[np.bool_]) -> pl.DataFrame:
+    """One row a file: its distinct samples and their queries, whatever other files hold; `fresh` tells the first ones.
+
+    Several schemas of one file are named in the order of their records' number, then of the schemas themselves.
+    """
     import polars as pl
 
-    names = dict(enumerate(_core.schema_names()))
-    distinct = records.unique(["file", "row"]).group_by("file")
-    counted = distinct.agg(samples=pl.len().cast(pl.Int64), queries=pl.sum("turns").cast(pl.Int64))
-    schemas = records.group_by("file", "schema").len().sort("file", "len", "schema", descending=[False, True, False])
-    schemas = schemas.with_columns(pl.col("schema").cast(pl.Int64).replace_strict(names, return_dtype=pl.String))
-    schemas = schemas.group_by("file", maintain_order=True).agg(pl.col("schema").str.join("+"))
-    frame = pl.DataFrame(
+    names = _core.schema_names()
+    turns, schemas = records["turns"].to_numpy(), records["schema"].to_numpy()
+    ends = np.searchsorted(records["file"].to_numpy(), [file.number for file in done], side="right")
+    counted: list[tuple[str | None, int, int]] = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        counts = np.bincount(schemas[start:end], minlength=len(names))
+        shown = [names[at] for at in np.argsort(-counts, kind="stable") if counts[at]]
+        new = fresh[start:end]
+        counted.append(("+".join(shown) or None, int(new.sum()), int(turns[start:end][new].sum())))
+    return pl.DataFrame(
         {
-            "file": pl.Series([f.number for f in done], dtype=pl.UInt32),
             "path": [f.given.path for f in done],
             "source": [f.given.source for f in done],
             "format": [f.format for f in done],
+            "schema": pl.Series([schema for schema, _, _ in counted], dtype=pl.String),
             "bytes": [f.bytes for f in done],
             "digest": pl.Series([f.digest for f in done], dtype=pl.String),
             "rows": [f.rows for f in done],
+            "samples": [samples for _, samples, _ in counted],
+            "queries": [queries for _, _, queries in counted],
             "rejected": [sum(frame.height for frame in f.rejected) for f in done],
             "refused": pl.Series([f.refused for f in done], dtype=pl.String),
         }
     )
-    frame = frame.join(counted, on="file", how="left").join(schemas, on="file", how="left").sort("file")
-    return frame.with_columns(pl.col("samples", "queries").fill_null(0)).select(_FILES)

@@ -87,7 +87,8 @@ def read(
     (Pool(1 samples, 1 queries, 1 files), ['Add the numbers.\n1 2'])
     >>> folder.cleanup()
     """
-    done = read_tables(expand(files), Reads(schema, source_column, limit, progress))
+    settings = Reads(schema, source_column, limit, progress)
+    done = read_tables(expand(files), settings)
     if source_column is not None and not any(frame["source"].is_not_null().any() for f in done for frame in f.records):
         raise DataError(f"no record has a source in `{source_column}`", hint="check `--source-column`")
     return Pool(**pool_tables(done, limit))
@@ -174,21 +175,22 @@ def _read_text(
     for block, last in parts:
         if place == (0, 0, 0) and not rest and block.startswith(_BYTE_ORDER_MARK):
             block, place = block[len(_BYTE_ORDER_MARK) :], (len(_BYTE_ORDER_MARK), 0, 0)
-        rest = rest + block if rest else block
-        if len(rest) > _LONGEST_RECORD:
+        held = len(rest) + len(block)
+        if held > _LONGEST_RECORD:
             raise DataError(f"holds a record of more than {_LONGEST_RECORD >> 30} GiB, from byte {place[0]:,} on")
-        if len(rest) < wanted and not last:
+        if held < wanted and not last:
+            rest += block
             continue
         if not layout:
-            layout = _core.detect_layout(rest) or "lines"
+            layout = _core.detect_layout(rest + block) or "lines"
             if layout == "lines":
                 file.format = file.format.replace("json", "jsonl")
         tables, used, place, layout = _core.read_block(
-            rest, layout, place, last, settings.schema, settings.source_column, settings.tagged
+            block, layout, place, last, settings.schema, settings.source_column, settings.tagged, rest
         )
         # A record that goes on is looked at again when it has doubled, so that a long one costs no square.
-        wanted = 0 if used else 2 * len(rest)
-        rest = rest[used:]
+        wanted = 0 if used else 2 * held
+        rest = block[used - len(rest) :] if used >= len(rest) else (rest + block)[used:]
         file.add(tables)
         if settings.enough(done):
             break

@@ -18,14 +18,19 @@ pub mod tape;
 pub mod transcript;
 pub mod turns;
 
+use arrow_array::StringViewArray;
+use arrow_array::builder::StringViewBuilder;
+use hashbrown::hash_table::Entry;
 use memchr::{memchr, memchr_iter};
 use rayon::prelude::*;
 
 use columns::Columns;
-use layout::{Cut, Layout, cut_lines, cut_values};
+use layout::{Layout, cut_lines, cut_values};
 use schema::Schema;
 use tape::{Fault, Kind, Parser, Value};
 use turns::Reader;
+
+use crate::error::{Error, Result};
 
 /// What decides how records are read.
 #[derive(Debug, Clone, Default)]
@@ -62,44 +67,52 @@ pub struct Block {
     pub layout: Layout,
 }
 
-/// A piece of work for one thread: enough to keep it busy, little enough to share out a block.
-const PIECE: usize = 1 << 18;
+/// A piece of work for one thread: enough to keep it busy and to fill a buffer of texts, little enough to share out.
+const PIECE: usize = 1 << 20;
 
-/// Reads the records that lie wholly in `block`; where it is the `last`, all that is there. O(bytes), all threads.
-pub fn read_block(block: &[u8], layout: Layout, place: Place, last: bool, settings: &Settings) -> Block {
+/// So much of a piece is checked to be UTF-8 at once, and parsed while it is still near.
+const STRETCH: usize = 1 << 17;
+
+/// Reads the records that lie wholly in `rest` and then `block`; where it is the `last`, all that is there.
+///
+/// `rest` is what the last block left over: of lines only the one that goes on in `block` is copied, of other layouts
+/// everything. Positions count from the start of `rest`. O(bytes), all threads.
+pub fn read_block(rest: &[u8], block: &[u8], layout: Layout, place: Place, last: bool, settings: &Settings) -> Block {
     let by_line = matches!(layout, Layout::Lines | Layout::Text);
-    let (cut, next_layout) = if by_line {
-        (Cut { used: cut_lines(block, last), ..Cut::default() }, layout)
-    } else {
-        cut_values(block, layout, last)
+    let head = match memchr(b'\n', block) {
+        _ if rest.is_empty() => 0,
+        Some(at) if by_line => at + 1,
+        _ => block.len(),
     };
-    let used = cut.used;
-    let pieces = if by_line { line_pieces(&block[..used]) } else { span_pieces(&cut.spans) };
+    let (first, block) = block.split_at(head);
+    let joined = [rest, first].concat();
+    let (pieces, cut);
+    let (whole, used, next_layout): (&[u8], _, _) = if by_line {
+        let ends = [&joined, block].map(|bytes| cut_lines(bytes, last));
+        pieces = line_pieces(&joined[..ends[0]], 0).chain(line_pieces(&block[..ends[1]], joined.len())).collect();
+        (&[], ends[0] + ends[1], layout)
+    } else {
+        let whole = if joined.is_empty() { block } else { &joined };
+        let next_layout;
+        (cut, next_layout) = cut_values(whole, layout, last);
+        pieces = span_pieces(whole, &cut.spans);
+        (whole, cut.used, next_layout)
+    };
     let read: Vec<(Columns, i64)> = pieces
         .par_iter()
-        .map(|piece| {
-            let bytes = block.get(piece.start..piece.end).unwrap_or(&[]);
-            let mut worker = Worker { plain: layout == Layout::Text, ..Worker::new(settings) };
-            worker.reader.queries.reserve(bytes.len());
-            if by_line {
-                worker.lines(bytes);
-            } else {
-                worker.spans(bytes, piece);
-            }
-            (worker.finish(), memchr_iter(b'\n', bytes).count() as i64)
-        })
+        .map(|piece| Worker::new(settings, layout == Layout::Text, piece.bytes.len()).read(piece, by_line))
         .collect();
     let mut columns = Columns::after(place.records);
-    columns.reserve(read.iter().map(|(part, _)| part));
+    // Line breaks between two pieces belong to neither; lines leave none.
+    let between = |start, end| memchr_iter(b'\n', whole.get(start..end).unwrap_or(&[])).count() as i64;
     let (mut lines, mut seen) = (place.lines, 0);
-    for (piece, (part, part_lines)) in pieces.iter().zip(&read) {
-        // Line breaks between two pieces belong to neither.
-        lines += memchr_iter(b'\n', block.get(seen..piece.start).unwrap_or(&[])).count() as i64;
+    for (piece, (part, part_lines)) in pieces.iter().zip(read) {
+        lines += between(seen, piece.start);
         columns.append(part, place.offset + piece.start as i64, lines);
         lines += part_lines;
-        seen = piece.end;
+        seen = piece.start + piece.bytes.len();
     }
-    lines += memchr_iter(b'\n', block.get(seen..used).unwrap_or(&[])).count() as i64;
+    lines += between(seen, used);
     if last && matches!(next_layout, Layout::Array | Layout::Elements) {
         columns.reject(lines + 1, "not JSON: the file ends inside its array".into());
     }
@@ -107,32 +120,36 @@ pub fn read_block(block: &[u8], layout: Layout, place: Place, last: bool, settin
     Block { columns, next, used, layout: next_layout }
 }
 
-/// A run of records for one thread: their hull, and, where they are no lines, each of them.
+/// A run of records for one thread: where it begins, its bytes, and, where they are no lines, each record.
 struct Piece<'a> {
     start: usize,
-    end: usize,
+    bytes: &'a [u8],
     spans: &'a [(usize, usize)],
 }
 
-fn line_pieces(block: &[u8]) -> Vec<Piece<'static>> {
-    let mut pieces = Vec::with_capacity(block.len() / PIECE + 1);
-    let mut start = 0;
-    while start < block.len() {
-        let goal = start + PIECE;
-        let end = block.get(goal..).and_then(|rest| memchr(b'\n', rest)).map_or(block.len(), |at| goal + at + 1);
-        pieces.push(Piece { start, end, spans: &[] });
-        start = end;
-    }
-    pieces
+fn line_pieces(lines: &[u8], before: usize) -> impl Iterator<Item = Piece<'_>> {
+    stretches(lines, PIECE).map(move |(start, bytes)| Piece { start: before + start, bytes, spans: &[] })
 }
 
-fn span_pieces(spans: &[(usize, usize)]) -> Vec<Piece<'_>> {
+/// Lines in runs of `size` bytes, and as far as the line goes on, each with its position.
+fn stretches(lines: &[u8], size: usize) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        let rest = lines.get(start..).filter(|rest| !rest.is_empty())?;
+        let end = rest.get(size..).and_then(|after| memchr(b'\n', after)).map_or(rest.len(), |at| size + at + 1);
+        let found = (start, &rest[..end]);
+        start += end;
+        Some(found)
+    })
+}
+
+fn span_pieces<'a>(block: &'a [u8], spans: &'a [(usize, usize)]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let mut first = 0;
     for (at, &(_, end)) in spans.iter().enumerate() {
         let start = spans[first].0;
         if end - start >= PIECE || at + 1 == spans.len() {
-            pieces.push(Piece { start, end, spans: &spans[first..=at] });
+            pieces.push(Piece { start, bytes: block.get(start..end).unwrap_or(&[]), spans: &spans[first..=at] });
             first = at + 1;
         }
     }
@@ -151,75 +168,84 @@ struct Worker<'s> {
 }
 
 impl<'s> Worker<'s> {
-    fn new(settings: &'s Settings) -> Self {
+    fn new(settings: &'s Settings, plain: bool, bytes: usize) -> Self {
         Self {
             settings,
-            plain: false,
+            plain,
             parser: Parser::default(),
             reader: Reader::default(),
-            columns: Columns::default(),
+            columns: Columns::with_buffers(bytes),
             counted: (0, 0),
         }
     }
 
+    /// The columns of a piece, and how many line breaks it holds.
+    fn read(mut self, piece: &Piece<'_>, by_line: bool) -> (Columns, i64) {
+        if by_line {
+            self.lines(piece.bytes);
+        } else {
+            self.spans(piece);
+        }
+        (self.columns, memchr_iter(b'\n', piece.bytes).count() as i64)
+    }
+
     fn lines(&mut self, piece: &[u8]) {
-        let whole = std::str::from_utf8(piece).ok(); // once for all; only a broken piece is checked line by line
-        let mut start = 0;
-        while start < piece.len() {
-            let line_end = memchr(b'\n', &piece[start..]).map_or(piece.len(), |at| start + at);
-            let end = if line_end > start && piece[line_end - 1] == b'\r' { line_end - 1 } else { line_end };
-            self.record(piece, whole, start, end);
-            start = line_end + 1;
+        for (before, bytes) in stretches(piece, STRETCH) {
+            let text = std::str::from_utf8(bytes).ok(); // once for all; only a broken stretch is checked line by line
+            let mut start = 0;
+            while start < bytes.len() {
+                let line_end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+                let end = if line_end > start && bytes[line_end - 1] == b'\r' { line_end - 1 } else { line_end };
+                self.record(piece, (before + start, before + end), text.and_then(|text| text.get(start..end)));
+                start = line_end + 1;
+            }
         }
     }
 
-    fn spans(&mut self, hull: &[u8], piece: &Piece<'_>) {
-        let whole = std::str::from_utf8(hull).ok();
-        for &(start, end) in piece.spans {
-            self.record(hull, whole, start - piece.start, end - piece.start);
+    fn spans(&mut self, piece: &Piece<'_>) {
+        let text = std::str::from_utf8(piece.bytes).ok();
+        for (start, end) in piece.spans.iter().map(|&(start, end)| (start - piece.start, end - piece.start)) {
+            self.record(piece.bytes, (start, end), text.and_then(|text| text.get(start..end)));
         }
     }
 
-    fn record(&mut self, piece: &[u8], whole: Option<&str>, start: usize, end: usize) {
-        let bytes = piece.get(start..end).unwrap_or(&[]);
-        let text = match whole {
-            Some(whole) => whole.get(start..end).ok_or(0),
-            None => std::str::from_utf8(bytes).map_err(|error| error.valid_up_to()),
-        };
+    /// The record at `span` of a piece; `text` is it where it is known to be UTF-8.
+    fn record(&mut self, piece: &[u8], span: (usize, usize), text: Option<&str>) {
+        let bytes = piece.get(span.0..span.1).unwrap_or(&[]);
+        let text = text.map_or_else(|| std::str::from_utf8(bytes).map_err(|error| error.valid_up_to()), Ok);
         let outcome = match text {
             Ok(text) if text.trim_ascii().is_empty() => return,
             Ok(text) if self.plain && text.trim().is_empty() => return,
-            Ok(line) if self.plain => {
-                let sample = self.reader.read_line(line);
-                self.columns.accept(&sample, None, start as i64, end as i64);
-                Ok(())
-            }
-            Ok(text) => self.json(text, start, end),
+            Ok(line) if self.plain => self.plain(line, span),
+            Ok(text) => self.json(text, span),
             Err(at) => Err(format!("invalid UTF-8 at byte {}", at + 1)),
         };
         if let Err(reason) = outcome {
             let (lines, at) = self.counted;
-            let line = lines + memchr_iter(b'\n', piece.get(at..start).unwrap_or(&[])).count() as i64;
-            self.counted = (line, start);
+            let line = lines + memchr_iter(b'\n', piece.get(at..span.0).unwrap_or(&[])).count() as i64;
+            self.counted = (line, span.0);
             self.columns.reject(line + 1, reason);
         }
     }
 
-    fn json(&mut self, text: &str, start: usize, end: usize) -> Result<(), String> {
+    fn plain(&mut self, line: &str, span: (usize, usize)) -> std::result::Result<(), String> {
+        if u32::try_from(line.len()).is_err() {
+            return Err(Fault::Long.reason());
+        }
+        let sample = self.reader.read_line(line);
+        self.columns.accept(&sample, &self.reader, None, span);
+        Ok(())
+    }
+
+    fn json(&mut self, text: &str, span: (usize, usize)) -> std::result::Result<(), String> {
         let value = self.parser.parse(text).map_err(Fault::reason)?;
         let sample = match &self.settings.tagged {
             Some(members) => tagged::read_tags(&mut self.reader, value, members)?,
             None => self.reader.read(value, self.settings.schema)?,
         };
         let source = self.settings.source_column.as_deref().and_then(|name| member(value, name));
-        self.columns.accept(&sample, source, start as i64, end as i64);
+        self.columns.accept(&sample, &self.reader, source, span);
         Ok(())
-    }
-
-    fn finish(mut self) -> Columns {
-        self.columns.queries = self.reader.queries;
-        self.columns.query_ends = self.reader.ends;
-        self.columns
     }
 }
 
@@ -232,30 +258,81 @@ fn member<'a>(record: Value<'a>, name: &str) -> Option<Value<'a>> {
         .last()
 }
 
-/// For each 128-bit id (in two halves) the row of its sample, and for each sample the record that holds it first. O(n).
-pub fn unique_rows(high: &[u64], low: &[u64]) -> crate::Result<(Vec<i64>, Vec<i64>)> {
-    if high.len() != low.len() {
-        return Err(crate::Error::Length { name: "low", found: low.len(), expected: high.len() });
-    }
-    let mut rows = Vec::with_capacity(high.len());
-    let mut firsts: Vec<i64> = Vec::new();
-    // The low half is a hash already; the whole id is compared.
-    let mut seen: hashbrown::HashTable<(u64, u64, i64)> = hashbrown::HashTable::with_capacity(high.len());
-    for (at, id) in high.iter().copied().zip(low.iter().copied()).enumerate() {
-        let entry = seen.entry(id.1, |&(high, low, _)| (high, low) == id, |&(_, low, _)| low);
-        let row = entry.or_insert_with(|| {
-            firsts.push(at as i64);
-            (id.0, id.1, firsts.len() as i64 - 1)
-        });
-        rows.push(row.get().2);
-    }
-    Ok((rows, firsts))
+/// The samples of a pool: which records are the same one, over all files and within each.
+#[derive(Debug, Default)]
+pub struct Distinct {
+    /// For each record the row of its sample
+    pub rows: Vec<i64>,
+    /// For each sample the record that holds it first
+    pub firsts: Vec<i64>,
+    /// For each record whether it is the first of its sample in its own file
+    pub fresh: Vec<bool>,
 }
 
-/// Ids as 32 hexadecimal digits.
-pub fn hex_ids(high: &[u64], low: &[u64]) -> crate::Result<Vec<String>> {
+/// Tells equal 128-bit ids (in two halves), of files that end before the records `ends`. O(n).
+///
+/// The table holds rows alone, four bytes each: a probe that meets its id looks it up among `high` and `low`.
+pub fn unique_rows(high: &[u64], low: &[u64], ends: &[i64]) -> Result<Distinct> {
     if high.len() != low.len() {
-        return Err(crate::Error::Length { name: "low", found: low.len(), expected: high.len() });
+        return Err(Error::Length { name: "low", found: low.len(), expected: high.len() });
     }
-    Ok(high.iter().zip(low).map(|(high, low)| format!("{high:016x}{low:016x}")).collect())
+    if u32::try_from(high.len()).is_err() {
+        let (what, hint) = (format!("{} records in one pool", high.len()), "read fewer files at once".to_owned());
+        return Err(Error::Limit { what, hint });
+    }
+    let mut found = Distinct { rows: Vec::with_capacity(high.len()), ..Distinct::default() };
+    found.fresh.reserve(high.len());
+    let mut seen: hashbrown::HashTable<u32> = hashbrown::HashTable::with_capacity(high.len());
+    let mut last_file: Vec<u32> = Vec::new(); // of each sample
+    let (mut file, mut ends) = (0, ends.iter().copied().peekable());
+    for (at, id) in high.iter().copied().zip(low.iter().copied()).enumerate() {
+        while ends.next_if(|&end| end <= at as i64).is_some() {
+            file += 1;
+        }
+        let id_of = |row: &u32| {
+            let at = found.firsts.get(*row as usize).map_or(usize::MAX, |&at| at as usize);
+            high.get(at).copied().zip(low.get(at).copied())
+        };
+        // The low half is a hash already; the whole id is compared.
+        let entry = seen.entry(id.1, |row| id_of(row) == Some(id), |row| id_of(row).unwrap_or_default().1);
+        let row = match entry {
+            Entry::Occupied(entry) => *entry.get() as usize,
+            Entry::Vacant(entry) => {
+                let row = found.firsts.len();
+                entry.insert(row as u32);
+                found.firsts.push(at as i64);
+                last_file.push(u32::MAX);
+                row
+            }
+        };
+        found.rows.push(row as i64);
+        found.fresh.push(std::mem::replace(&mut last_file[row], file) != file);
+    }
+    Ok(found)
+}
+
+/// Ids as 32 hexadecimal digits. O(n), all threads.
+pub fn hex_ids(high: &[u64], low: &[u64]) -> Result<StringViewArray> {
+    const RUN: usize = 1 << 15;
+    if high.len() != low.len() {
+        return Err(Error::Length { name: "low", found: low.len(), expected: high.len() });
+    }
+    let digits =
+        |half: u64| half.to_be_bytes().map(|byte| [byte >> 4, byte & 15].map(|d| b"0123456789abcdef"[d as usize]));
+    let runs: Vec<StringViewArray> = high
+        .par_chunks(RUN)
+        .zip(low.par_chunks(RUN))
+        .map(|(high, low)| {
+            let mut ids = StringViewBuilder::with_capacity(high.len()).with_fixed_block_size(32 * RUN as u32);
+            for id in high.iter().zip(low).map(|(&high, &low)| [digits(high), digits(low)]) {
+                ids.append_value(std::str::from_utf8(id.as_flattened().as_flattened()).unwrap_or(""));
+            }
+            ids.finish()
+        })
+        .collect();
+    let mut ids = StringViewBuilder::with_capacity(high.len());
+    for run in &runs {
+        ids.append_array(run);
+    }
+    Ok(ids.finish())
 }

@@ -15,7 +15,7 @@ pub struct Members {
     pub id: Option<String>,
 }
 
-/// Reads one record; null in place of the list is no tags. On an error nothing was appended.
+/// Reads one record; null in place of the list is no tags.
 pub fn read_tags<'a>(reader: &mut Reader, record: Value<'a>, members: &Members) -> Result<Sample<'a>, String> {
     if record.kind() != Kind::Object {
         return Err(format!("expected an object, found {}", record.noun()));
@@ -25,8 +25,7 @@ pub fn read_tags<'a>(reader: &mut Reader, record: Value<'a>, members: &Members) 
     if !matches!(list.kind(), Kind::List | Kind::Null) {
         return Err(format!("`{}` is {}, must be a list of strings", members.tags, list.noun()));
     }
-    let (kept, kept_ends) = (reader.queries.len(), reader.ends.len());
-    let mut turns = 0;
+    reader.clear();
     for item in list.items() {
         let tag = match item.kind() {
             Kind::Null => continue,
@@ -35,19 +34,16 @@ pub fn read_tags<'a>(reader: &mut Reader, record: Value<'a>, members: &Members) 
         };
         let reason = match tag {
             Some(tag) if tag.is_text() && tag.decode(&mut reader.queries) => {
-                reader.ends.push(reader.queries.len() as i64);
-                turns += 1;
+                reader.ends.push(reader.queries.len());
                 continue;
             }
             Some(tag) if tag.is_text() => format!("`{}` holds a lone surrogate", members.tags),
             Some(tag) => format!("`{}` holds {}, must hold strings", members.tags, tag.noun()),
             None => format!("`{}` holds an object without `tag`", members.tags),
         };
-        reader.queries.truncate(kept);
-        reader.ends.truncate(kept_ends);
         return Err(reason);
     }
     let own_id = members.id.as_deref().and_then(member);
     // Neither hash nor schema is asked for.
-    Ok(Sample { id: 0, schema: Schema::Text, turns, own_id })
+    Ok(Sample { id: 0, schema: Schema::Text, turns: reader.ends.len() as i32, own_id })
 }

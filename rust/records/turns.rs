@@ -8,13 +8,13 @@ use super::transcript::Transcript;
 /// Why a record was rejected; one phrase.
 type Outcome = Result<(), String>;
 
-/// Reads record after record; the queries of all of them stay, one text after another.
+/// Reads record after record; the queries of the last one stay, until the next.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// The queries' text, end to end.
-    pub queries: String,
+    pub(super) queries: String,
     /// Where each query ends in `queries`.
-    pub ends: Vec<i64>,
+    pub(super) ends: Vec<usize>,
     canon: Canon,
     text: String,
     extras: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct Sample<'a> {
     pub id: u128,
     /// The schema it was read as
     pub schema: Schema,
-    /// User turns with text: so many were appended to `queries`
+    /// User turns with text: so many queries
     pub turns: i32,
     /// The record's own id, a string or a number
     pub own_id: Option<Value<'a>>,
@@ -38,27 +38,33 @@ pub struct Sample<'a> {
 const LONE: &str = "a text holds a lone surrogate";
 
 impl Reader {
-    /// Reads one record, as `forced` or as what its members show; on an error nothing was appended.
+    /// Reads one record, as `forced` or as what its members show.
     pub fn read<'a>(&mut self, record: Value<'a>, forced: Option<Schema>) -> Result<Sample<'a>, String> {
-        let (kept, kept_ends) = (self.queries.len(), self.ends.len());
-        self.canon.clear();
-        self.text.clear(); // a record that was rejected may have left something
-        self.extras.clear();
-        let read = self.record(record, forced);
-        let turns = (self.ends.len() - kept_ends) as i32;
-        match read {
-            Ok((schema, own_id)) if turns > 0 => Ok(Sample { id: self.canon.hash(), schema, turns, own_id }),
-            other => {
-                self.queries.truncate(kept);
-                self.ends.truncate(kept_ends);
-                Err(other.err().unwrap_or_else(|| "no user text".into()))
-            }
+        self.clear();
+        let (schema, own_id) = self.record(record, forced)?;
+        match self.ends.len() as i32 {
+            0 => Err("no user text".into()),
+            turns => Ok(Sample { id: self.canon.hash(), schema, turns, own_id }),
         }
+    }
+
+    /// The queries of the record read last.
+    pub fn queries(&self) -> impl Iterator<Item = &str> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| self.queries.get(start..end).unwrap_or(""))
+    }
+
+    /// Forgets the last record; one that was rejected may have left anything.
+    pub(super) fn clear(&mut self) {
+        self.queries.clear();
+        self.ends.clear();
+        self.canon.clear();
+        self.text.clear();
+        self.extras.clear();
     }
 
     /// The record as one line of JSON, `{"messages": [...]}`, with `tools` and media where it has any.
     pub fn messages(&mut self, record: Value<'_>, forced: Option<Schema>) -> Result<String, String> {
-        (self.queries, self.ends) = (String::new(), Vec::new());
         self.transcript = Some(Transcript::default());
         let read = self.read(record, forced);
         let transcript = self.transcript.take().unwrap_or_default();
@@ -67,8 +73,8 @@ impl Reader {
 
     /// A line of plain text as a sample of one query.
     pub fn read_line(&mut self, line: &str) -> Sample<'static> {
-        self.canon.clear();
-        line.clone_into(&mut self.text);
+        self.clear();
+        self.text.push_str(line);
         self.close(Role::User, "");
         Sample { id: self.canon.hash(), schema: Schema::Text, turns: 1, own_id: None }
     }
@@ -387,7 +393,7 @@ impl Reader {
         }
         if role == Role::User && !self.text.trim().is_empty() {
             self.queries.push_str(&self.text);
-            self.ends.push(self.queries.len() as i64);
+            self.ends.push(self.queries.len());
         }
         self.text.clear();
         self.extras.clear();
