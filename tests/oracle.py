@@ -19,6 +19,22 @@ def intern(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     return sorted(counts, key=lambda tag: (-counts[tag], tag.encode())), rows
 
 
+def tag_counts(rows: list[list[int]], size: int) -> list[int]:
+    """How many rows hold each id."""
+    return [sum(tag in row for row in rows) for tag in range(size)]
+
+
+def remap(rows: list[list[int]], into: list[int | None]) -> list[list[int]]:
+    """Each id by its new one, without repeats; those without a new one go."""
+    new = [[into[tag] for tag in row] for row in rows]
+    return [list(dict.fromkeys(tag for tag in row if tag is not None)) for row in new]
+
+
+def union_rows(groups: list[list[list[int]]]) -> list[list[int]]:
+    """The ids of the rows of each group, in order, without repeats."""
+    return [list(dict.fromkeys(tag for row in rows for tag in row)) for rows in groups]
+
+
 # ---- normalize: the four steps ----
 
 Fate = tuple[str, str | None]
@@ -209,6 +225,15 @@ def merge_associations(
 # ---- select ----
 
 
+def most_complex(
+    rows: list[list[int]], k: int, complexity: list[float] | None, eligible: list[int] | None
+) -> list[int]:
+    """The rows that hold a tag and may be picked, sorted; Python's sort leaves ties in input order."""
+    rank = [float(len(row)) for row in rows] if complexity is None else complexity
+    kept = [row for row in range(len(rows)) if rows[row] and (eligible is None or eligible[row])]
+    return sorted(kept, key=lambda row: -rank[row])[:k]
+
+
 def complexity_first(
     rows: list[set[str]], k: int, complexity: list[float] | None = None, eligible: list[bool] | None = None
 ) -> tuple[list[int], list[int], list[int]]:
@@ -272,6 +297,12 @@ def draw(n: int, bits: list[int]) -> list[int]:
 
 
 # ---- analyze ----
+
+
+def first_seen(rows: list[list[int]], size: int, listed: list[int], positions: list[int]) -> list[int]:
+    """For each tag the smallest position of a listed row that holds it, else -1."""
+    places = list(zip(listed, positions, strict=True))
+    return [min((at for row, at in places if tag in rows[row]), default=-1) for tag in range(size)]
 
 
 def coverage(rows: list[set[str]], picked: list[int]) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,15 +48,22 @@ class Members(list[tuple[str, Any]]):
         return next((value for name in names if (value := self.get(name)) is not None), None)
 
 
+Extras = Sequence[tuple[str, Any]]  # what a message holds beside its text, by name
+
+
 @dataclass
 class Sample:
     queries: list[str] = field(default_factory=list)
     canon: bytearray = field(default_factory=bytearray)
+    messages: list[tuple[str, str, Extras, str]] = field(default_factory=list)  # role, text, extras, name
+    first_answer_alone: bool = False  # of several texts that answer one question
 
-    def message(self, role: str, text: str, extras: bytes = b"", name: str = "") -> None:
+    def message(self, role: str, text: str, extras: Extras = (), name: str = "") -> None:
+        self.messages.append((role, text, extras, name))
         if text or extras:
             self.canon += role.encode() + (pack(name) if role == "r" else b"")
-            self.canon += (b"t" + pack(text) if text else b"") + extras + b"."
+            self.canon += b"t" + pack(text) if text else b""
+            self.canon += b"".join(b"x" + canonical(value) for _, value in extras) + b"."
         if role == "u" and text.strip(WHITE):
             self.queries.append(text)
 
@@ -183,8 +191,9 @@ def refused(record: Any) -> bool:
     return "prompt_template" in names or {"custom_id", "response"} <= names or {"answer_id", "choices"} <= names
 
 
-def read(text: str, schema: str | None = None) -> tuple[str, list[str], str]:
-    """(schema, queries, id in hex) of one record; raises `RejectedError`."""
+def read(text: str, schema: str | None = None, sample: Sample | None = None) -> tuple[str, list[str], str]:
+    """(schema, queries, id in hex) of one record; raises `RejectedError`. What was read stays in `sample`."""
+    sample = sample or Sample()
     record = parse(text)
     if schema is None and refused(record):
         raise RejectedError("refused")
@@ -195,7 +204,6 @@ def read(text: str, schema: str | None = None) -> tuple[str, list[str], str]:
         record = Members([("text", record)])
     elif not isinstance(record, Members):
         raise RejectedError("expected an object")
-    sample = Sample()
     if schema != "instances":
         system = record.get("system", "system_prompt", "system_message")
         if is_text(system):
@@ -279,7 +287,8 @@ def read_turn(sample: Sample, turn: Any) -> None:
         raise RejectedError("expected an object")
     role: Any = None
     content: Any = None
-    speaker, extras = False, b""
+    speaker = False
+    extras: list[tuple[str, Any]] = []
     for key, value in turn:
         if value is None:
             continue
@@ -290,7 +299,7 @@ def read_turn(sample: Sample, turn: Any) -> None:
         elif key in ("content", "value", "utterance", "text", "parts"):
             content = value
         elif key in EXTRAS and not is_empty(value):
-            extras += b"x" + canonical(value)
+            extras.append((key, value))
     if not is_text(role):
         raise RejectedError("no role")
     name = text_of(role)
@@ -320,7 +329,7 @@ def is_empty(value: Any) -> bool:
     return value == [] or (is_text(value) and not value.strip(WHITE))
 
 
-def part(members: Members, text: str) -> tuple[str, bytes]:
+def part(members: Members, text: str) -> tuple[str, Extras]:
     kind, found = None, None
     for key, value in members:
         if value is None:
@@ -330,19 +339,20 @@ def part(members: Members, text: str) -> tuple[str, bytes]:
         elif key == "text" or (key in ("value", "content") and found is None):
             found = value
     if found is not None and kind in (None, "text", "input_text", "output_text"):
-        return beside(text, found), b""
-    return text, b"x" + canonical(members)
+        return beside(text, found), []
+    return text, [("part", members)]
 
 
 def reply(sample: Sample, value: Any) -> None:
     if is_list(value):
-        for item in value:
+        several = all(map(is_text, value)) and sample.first_answer_alone
+        for item in value[:1] if several else value:
             reply(sample, item)
     elif isinstance(value, Members):
         if any(key in ("role", "from") for key, _ in value):
             read_turn(sample, value)
         else:
-            sample.message("a", "", b"x" + canonical(value))
+            sample.message("a", "", [("part", value)])
     elif isinstance(value, bool):
         sample.message("a", "true" if value else "false")
     elif isinstance(value, str):
@@ -416,3 +426,67 @@ def read_instances(sample: Sample, record: Members) -> None:
         sample.message("u", text if the_input is None else beside(text, the_input))
         for answer in answers(instance):
             reply(sample, answer)
+
+
+# ---- around the records ----
+
+
+def layout_of(text: str) -> str | None:
+    """How the records of a whole file lie: a first line that is a value means lines, but for an array alone."""
+
+    def is_value(part: str) -> bool:
+        try:
+            json.loads(part)
+        except ValueError:
+            return False
+        return True
+
+    text = text.strip(" \t\r\n")
+    line, _, more = text.partition("\n")
+    if text[:1] == "[":
+        return "lines" if is_value(line) and more.strip(" \t\r\n") else "array"
+    if text[:1] == "" or (not is_value(line) and text[0] != "{"):
+        return None
+    if is_value(line):
+        return "lines"
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return "lines"
+    return "values"
+
+
+def list_of_records(text: str) -> list[Any] | None:
+    """The one list of objects in a file that is one object without a schema; None where it has one, or is none."""
+    try:
+        record = parse(text)
+    except RejectedError:
+        return None
+    if not isinstance(record, Members) or refused(record):
+        return None
+    try:
+        schema_of(record)
+    except RejectedError:
+        lists = [value for _, value in record if is_list(value) and value and isinstance(value[0], Members)]
+        if len(lists) != 1:
+            raise
+        return list(lists[0])
+    return None
+
+
+def tags_of(text: str, member: str) -> list[str]:
+    """The tags of a record that is tagged already: strings, or the `tag` of objects; nulls are none."""
+    record = parse(text)
+    if not isinstance(record, Members) or all(key != member for key, _ in record):
+        raise RejectedError("no member")
+    tags = [value for key, value in record if key == member][-1]
+    if tags is not None and not is_list(tags):
+        raise RejectedError("no list")
+    found = []
+    for tag in tags or []:
+        if isinstance(tag, Members):
+            named = [value for key, value in tag if key == "tag"]
+            found.append(text_of(named[-1] if named else None))
+        elif tag is not None:
+            found.append(text_of(tag))
+    return found

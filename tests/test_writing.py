@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import numpy as np
 import polars as pl
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import instag
+import oracle_reading
+import oracle_writing as oracle
 from instag import Pool, _core
 from instag.writing import write_annotated, write_selected
 from reading_cases import CASES
+from test_reading import records_of_any_kind
 
 OBJECTS = [record for record, _, _ in CASES if isinstance(record, dict)]
 ODD = '{"prompt" :  "n\\u00e9 \\/", "n": [1.50, 1e5 ,-0], "nan": NaN, "own": null}'
@@ -189,13 +193,94 @@ values = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=4)),
 )
 
+calls = st.dictionaries(
+    st.sampled_from(["id", "name", "arguments", "parameters", "function", "type"]),
+    st.sampled_from(["f", "", None, 1.5, "{}", {"x": [1, '"é']}, {"name": "g", "arguments": {}}, {"parameters": 1}]),
+)
+calling = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "function_call", "tool", "critic"])},
+    optional={
+        "content": st.sampled_from(["a", "", None, '{"name": "f", "arguments": {"n": 1}}', "[1]", '"b"', "{"]),
+        "tool_calls": calls | st.lists(calls, max_size=2) | st.just("call"),
+        "function_call": calls,
+        "images": st.sampled_from(["a.png", [], ["a", {"b": None}]]),
+    },
+)
+records_with_calls: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"messages": st.lists(calling, max_size=3).map(lambda turns: [{"role": "user", "content": "Q"}, *turns])},
+    optional={
+        "tools": st.sampled_from(["[]", [], [{"name": "f"}], None]),
+        "functions": st.just([1.50]),
+        "image": st.sampled_from(["a", None, {"b": []}]),
+        "videos": st.just([]),
+        "responses": st.just(["one", "two"]),
+    },
+)
+
+
+def exported(text: str, form: str, **more: Any) -> str:
+    """One record through the core."""
+    block = text.encode()
+    bounds = np.array([0], dtype=np.int64), np.array([len(block)], dtype=np.int64)
+    line: str = pl.DataFrame(_core.export_records(block, *bounds, form, **more))["line"].item()
+    return line
+
 
 @given(values, st.sampled_from([None, 1, "\t"]))
 def test_compact_is_what_python_would_write(value: Any, indent: Any) -> None:
-    block = json.dumps(value, indent=indent).encode()
-    bounds = np.array([0], dtype=np.int64), np.array([len(block)], dtype=np.int64)
-    line = pl.DataFrame(_core.export_records(block, *bounds, "compact"))["line"].item()
-    assert line == json.dumps(value, separators=(",", ":"))
+    assert exported(json.dumps(value, indent=indent), "compact") == json.dumps(value, separators=(",", ":"))
+
+
+@given(values, st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_compact_lines_equal_the_oracle(value: Any, indent: Any, escaped: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=escaped)
+    assert exported(text, "compact") == oracle.compact(text)
+    assert exported(text, "verbatim") == text
+    note = '{"id":"A","tags":["é"],"n":1.50}'
+    assert oracle_reading.parse(exported(text, "compact", notes=pl.Series([note])) or "") == oracle_reading.parse(
+        oracle.annotated(text, note)
+    )
+
+
+@settings(max_examples=400)
+@given(records_of_any_kind | records_with_calls, st.sampled_from([None, None, *_core.schema_names()]))
+def test_messages_equal_the_oracle(record: Any, schema: str | None) -> None:
+    text = json.dumps(record)
+    try:
+        expected = oracle.messages(text, schema)
+    except oracle_reading.RejectedError:
+        with pytest.raises(ValueError, match="`starts`"):
+            exported(text, "messages", schema=schema)
+        return
+    assert oracle_reading.parse(exported(text, "messages", schema=schema)) == expected
+
+
+def opened(value: Any) -> Any:
+    """JSON that stands in a text, parsed: how the text of a call escapes what is not ASCII is its own affair."""
+    if oracle_reading.is_text(value):
+        with suppress(oracle_reading.RejectedError):
+            return oracle_reading.parse(value)
+    if isinstance(value, oracle_reading.Members):
+        return oracle_reading.Members([(key, opened(inner)) for key, inner in value])
+    return [opened(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_messages_of_real_records_equal_the_oracle(data: Path) -> None:
+    folder = data / "instructions" / "llama_factory"
+    compared = 0
+    for path in sorted(folder.glob("*.json")):
+        for record in json.loads(path.read_text("utf-8")):
+            text = json.dumps(record)
+            with suppress(oracle_reading.RejectedError):
+                expected = oracle.messages(text)
+                assert opened(oracle_reading.parse(exported(text, "messages"))) == opened(expected)
+                compared += 1
+    assert compared > 3_500
+
+
+@given(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"])))
+def test_plain_lines_become_objects(line: str) -> None:
+    assert json.loads(exported(line, "compact", plain=True)) == {"text": line}
 
 
 def test_ranges_outside_the_block_are_refused() -> None:
