@@ -109,6 +109,22 @@ def test_snowball_languages_by_name() -> None:
     assert forms(["Preguntas frecuentes"], "spanish") == ["pregunt frecuent"]
 
 
+@pytest.mark.parametrize("stemmer", [name for name in _core.stemmers() if name not in ("porter", "none")])
+def test_snowball_leaves_words_beyond_512_bytes_as_they_are(stemmer: str) -> None:
+    """Its time grows with the square of a word's length: two million letters would take hours."""
+    at_most, beyond, huge = "a" * 505 + "nations", "a" * 506 + "nations", "tions" * 400_000
+    wide = "é" * 256 + "s"  # 513 bytes, 257 letters
+    assert forms([beyond, wide, huge, f"{beyond} {huge}"], stemmer) == [beyond, wide, huge, f"{beyond} {huge}"]
+    (stem,) = forms([at_most], stemmer)
+    assert (len(stem) < len(at_most)) == (stemmer in "danish dutch english french german norwegian swedish".split())
+    mixed = forms([f"nations {beyond} nations"], stemmer)[0].split(" ")
+    assert mixed == [forms(["nations"], stemmer)[0], beyond, forms(["nations"], stemmer)[0]]
+
+
+def test_porter_takes_words_of_any_length() -> None:
+    assert forms(["a" * 2_000_000 + "nations"]) == ["a" * 2_000_000 + "nat"]
+
+
 def test_groups_are_numbered_by_first_appearance() -> None:
     _, groups = _core.rule_forms(pl.Series(["b tests", "a", "B-test", "A"]), "porter", False)
     assert groups.tolist() == [0, 1, 0, 1]

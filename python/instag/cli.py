@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from instag.errors import InstagError
-from instag.progress import Talk
+from instag.progress import Talk, shown_lines
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -274,7 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except InstagError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(shown_lines(f"error: {error}"), file=sys.stderr)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         print("interrupted: what was finished or answered stays, the same command goes on from there", file=sys.stderr)

@@ -29,9 +29,9 @@ class Talk:
         self.quiet = quiet
 
     def line(self, text: str = "") -> None:
-        """One line."""
+        """One line, or a few; what does not print shows as dots."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(shown_lines(text), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """One line that is worth a second look."""
@@ -116,6 +116,15 @@ def shown(text: str) -> str:
     'a·b·[31m'
     """
     return "".join(c if c.isprintable() else "·" for c in text)
+
+
+def shown_lines(text: str) -> str:
+    r"""As `shown`, of text that may have several lines: file names and servers' words never steer a terminal.
+
+    >>> shown_lines("a\x1b[2J\nb")
+    'a·[2J\nb'
+    """
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def _width(text: str) -> int:
