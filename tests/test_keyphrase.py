@@ -108,6 +108,12 @@ EXAMPLES: list[tuple[str, list[str], list[str]]] = [
     ("Escreva uma carta de apresentação para uma vaga.", ["correspondence writing", "portuguese language"], []),
     ("Scrivi una poesia sulla luna.", ["creative writing", "italian language"], []),
     ("Напиши стихотворение о море.", ["russian language"], []),
+    # What the twin found: a net is no language; a colon, not a cue, begins a clause; one tooth; ’ is an apostrophe.
+    ("The company reported a net income of 2,000,000 dollars.", [], ["c#"]),
+    ("Kai left early.\nGiven the context: Why did Kai do this?", ["causal explanation"], []),
+    ("Just one will do.", [], ["yes-no question"]),
+    ("Describe your teeth.", ["describe tooth"], ["describe teeth"]),
+    ("D’après le texte, qui est le roi ?", ["reading comprehension", "french language"], []),
 ]
 
 
@@ -194,7 +200,7 @@ def test_other_columns_are_refused_and_string_columns_of_any_kind_agree() -> Non
 
 def test_identity_and_label_say_what_it_is() -> None:
     tagger = KeyphraseTagger()
-    assert dict(tagger.identity) == {"tagger": "keyphrase", "version": 1}
+    assert dict(tagger.identity) == {"tagger": "keyphrase", "version": 2}
     assert "not the paper's tagger" in tagger.label
 
 

@@ -7,14 +7,17 @@ use super::lexicon::{CueKind, Entry, role};
 use super::tokenize::{Class, Sentence};
 
 impl Reader<'_> {
-    /// Adds the tags of every cue of a sentence.
+    /// Adds the tags of the longest cue at each word that no cue before has taken; a clause begins with the sentence and
+    /// behind each break, and words that lead in belong to no clause yet.
     pub(super) fn cues(&mut self, sentence: Sentence, weight: u32, out: &mut Candidates) {
-        let mut is_clause = true;
+        let mut begins = true;
         let (request, opened, _) = self.open(sentence.from, sentence.to);
         let requests = opened && request < sentence.to && self.verb(request, sentence.to).is_some();
         let asks = sentence.is_question || self.text.sentences.len() <= FEW_SENTENCES;
         let mut next = sentence.from;
         for at in sentence.from..sentence.to {
+            let is_clause = begins;
+            begins = self.class(at) == Class::Break || begins && self.is(at, role::LEAD);
             if at < next {
                 continue;
             }
@@ -26,14 +29,16 @@ impl Reader<'_> {
                 };
                 let Some((cues, length)) = self.longest(table, at, sentence.to, cues) else { continue };
                 let span = self.span(at, at + length);
-                next = if length > 1 { at + length } else { next };
+                next = next.max(at + length);
                 for &(id, anchored) in cues {
                     let Some(cue) = self.lexicon.cues.get(id as usize).filter(|_| is_clause || !anchored) else {
                         continue;
                     };
                     match cue.kind {
                         CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
-                        CueKind::Language => self.asked_language(at, length, cue.tag, weight, out),
+                        CueKind::Language if at > sentence.from => {
+                            self.asked_language(at, length, cue.tag, weight, out);
+                        }
                         CueKind::Question if is_own && (asks || !anchored) => {
                             out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span);
                         }
@@ -53,15 +58,13 @@ impl Reader<'_> {
                     break;
                 }
             }
-            is_clause = self.class(at) == Class::Break || is_clause && self.is(at, role::LEAD);
         }
     }
 
-    /// "into French", "auf Deutsch": the language that the answer is wanted in.
+    /// "into French", "auf Deutsch": the language that the answer is wanted in. `at` has a word before it.
     pub(super) fn asked_language(&mut self, at: usize, length: usize, name: &str, weight: u32, out: &mut Candidates) {
-        let Some(before) = at.checked_sub(1) else { return };
-        let span = self.span(before, at + length);
-        match self.text.word(before) {
+        let span = self.span(at - 1, at + length);
+        match self.text.word(at - 1) {
             "to" | "into" | "al" | "ins" => {
                 out.add(format_args!("translation to {name}"), Kind::Fact, weight * 9, span);
             }

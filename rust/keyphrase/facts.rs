@@ -30,10 +30,10 @@ pub fn facts(query: &str, text: &Text, language: Language, asks: bool, out: &mut
     if text.code_lines >= 1 {
         let from = text.code.first().map_or(0, |range| range.0);
         let to = text.code.last().map_or(0, |range| range.1);
-        let code = query.get(from..to).unwrap_or("");
-        let end = code.char_indices().nth(60).map_or(code.len(), |(at, _)| at);
-        let span = (from as u32, (from + end) as u32);
-        let sign = SIGNS.iter().find(|(_, signs)| signs.iter().any(|sign| code.contains(sign)));
+        let end = query.get(from..to).and_then(|code| code.char_indices().nth(60)).map_or(to, |(at, _)| from + at);
+        let span = (from as u32, end as u32);
+        let lines = || text.code.iter().filter_map(|&(from, to)| query.get(from..to));
+        let sign = SIGNS.iter().find(|(_, signs)| lines().any(|line| signs.iter().any(|sign| line.contains(sign))));
         if let Some((name, _)) = sign {
             out.add(format_args!("{name}"), Kind::Fact, 65, span);
         }

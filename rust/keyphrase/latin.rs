@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         let (at, opened, _) = self.open(sentence.from, sentence.to);
         sentence.is_question
             || opened
-            || at < sentence.to && self.verb(at, sentence.to).is_some() && self.class(at + 1) == Class::Word
+            || at + 1 < sentence.to && self.verb(at, sentence.to).is_some() && self.class(at + 1) == Class::Word
             || at < sentence.to
                 && self.text.sentences.len() <= FEW_SENTENCES
                 && self.entries[at].is_some_and(|entry| entry.cues.iter().any(|cue| cue.1))

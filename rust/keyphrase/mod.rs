@@ -8,7 +8,8 @@
 //! repeats it: Frantzi, Ananiadou & Mima 2000; candidates between function words: RAKE, Rose et al. 2010).
 //!
 //! Cost: O(bytes), with at most 2,000 bytes of a query read; rayon over runs of queries, merged in order, so the bytes
-//! are the same on any number of threads. Tried: single frequent words (every query of a pool gets the same five);
+//! are the same on any number of threads. Both passes have a slow twin: `tests/oracle_keyphrase.py`, and `choose_tags` of
+//! `tests/oracle.py`. Tried: single frequent words (every query of a pool gets the same five);
 //! plain idf (tags that occur once); frequency alone (tags that say nothing).
 
 pub mod candidates;
@@ -41,8 +42,10 @@ use tokenize::{Sentence, Text};
 /// Queries read by one task. A constant: the cut must not depend on the machine.
 const RUN: usize = 8192;
 
-/// Sentences of a query that are read for phrases; what is asked stands first or last.
-const MOST_SENTENCES: usize = 8;
+/// Sentences of a query that are read: so many at the beginning, as many at the end (what is asked stands there), and
+/// so many inside that ask.
+const MOST_EDGE: usize = 2;
+const MOST_INSIDE: usize = 4;
 
 /// Adds the next query to `out` with its candidates; nothing but white space and symbols gives none.
 pub fn read(query: &str, text: &mut Text, lexicon: &'static Lexicon, out: &mut Candidates) {
@@ -80,22 +83,15 @@ fn pick(reader: &mut Reader<'_>, out: &mut Candidates) -> Vec<(Sentence, u32)> {
             kept.push((sentence, asks));
         }
     }
-    let last = kept.len().saturating_sub(1);
-    let mut weighed: Vec<(Sentence, u32)> = Vec::with_capacity(MOST_SENTENCES);
-    let mut left = MOST_SENTENCES;
+    let mut inside = 0;
+    let mut weighed: Vec<(Sentence, u32)> = Vec::with_capacity(2 * MOST_EDGE + MOST_INSIDE);
     for (at, &(sentence, asks)) in kept.iter().enumerate() {
-        let is_edge = at < 2 || at + 2 > last;
-        let is_kept = is_edge || asks && !sentence.is_item && left > 4;
-        if is_kept && left > 0 {
-            left -= usize::from(!is_edge);
-            let weight = if asks && is_edge {
-                ASKING
-            } else if asks {
-                INSIDE
-            } else {
-                PASSIVE
-            };
-            weighed.push((sentence, if sentence.is_item { weight.min(PASSIVE) } else { weight }));
+        let asks = asks && !sentence.is_item;
+        if at < MOST_EDGE || at + MOST_EDGE >= kept.len() {
+            weighed.push((sentence, if asks { ASKING } else { PASSIVE }));
+        } else if asks && inside < MOST_INSIDE {
+            inside += 1;
+            weighed.push((sentence, INSIDE));
         }
     }
     weighed

@@ -39,27 +39,31 @@ impl Reader<'_> {
     pub(super) fn fold(&self, at: usize) -> Cow<'_, str> {
         let word = self.text.word(at);
         let is_name = self.text.tokens[at].is_capital;
-        if self.language == Language::English && !is_name && word.ends_with(|c: char| c.is_ascii_lowercase()) {
-            return singular(word);
-        }
-        word.into()
+        if self.language == Language::English && !is_name { singular(word) } else { word.into() }
     }
 
     /// Whether a word may stand in a noun phrase.
     pub(super) fn is_content(&self, at: usize, is_first: bool) -> bool {
         let word = self.text.word(at);
-        if self.class(at) != Class::Word || word.starts_with(['\'', '_']) || word.contains('.') && word.len() > 12 {
+        if self.class(at) != Class::Word
+            || word.starts_with(['\'', '_'])
+            || word.contains('.') && word.chars().count() > 12
+        {
             return false;
         }
         let roles = self.roles(at);
         let is_named = self.text.tokens[at].is_capital && !is_first;
-        let is_participle = !is_first && self.language == Language::English && word.len() > 5 && word.ends_with("ing");
+        let is_participle = !is_first && self.is_gerund(word);
         roles & role::STOP == 0
             && (!is_participle || is_named || GERUND_NOUNS.contains(&word))
             && (roles & role::VERB == 0 || is_named)
             && !(self.language == Language::English
-                && word.len() > 4
-                && (word.ends_with("ed") && !word.ends_with("eed") || word.ends_with("ly")))
+                && (word.ends_with("ed") && !word.ends_with("eed") || word.ends_with("ly"))
+                && word.chars().count() > 4)
+    }
+
+    fn is_gerund(&self, word: &str) -> bool {
+        self.language == Language::English && word.ends_with("ing") && word.chars().count() > 5
     }
 
     /// Noun phrases: runs of content words; the run's last words, and its head alone.
@@ -97,7 +101,7 @@ impl Reader<'_> {
         for start in starts {
             let end = if is_romance { to.min(start + LONGEST_PHRASE) } else { to };
             let span = self.span(start, end);
-            let gerund = u32::from(is_english && word(start).ends_with("ing") && word(start).len() > 5) * 3;
+            let gerund = u32::from(self.is_gerund(word(start))) * 3;
             match end - start {
                 3 => {
                     let text = format_args!("{} {} {}", word(start), word(start + 1), self.fold(end - 1));

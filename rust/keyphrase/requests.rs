@@ -21,7 +21,7 @@ impl Reader<'_> {
         let (verb, behind) = match self.verb(at, end) {
             _ if wants => (None, at),
             // "Plot: ..." and "Order status" ask nothing; "plot the data" does.
-            Some((_, 1)) if !opened && self.is(at, role::HOMOGRAPH) && !self.is(at + 1, role::FILLER) => return false,
+            Some((_, 1)) if !opened && self.is(at, role::HOMOGRAPH) && !self.has_object(at, end) => return false,
             Some((verb, length)) => (Some(verb), at + length),
             None if opened && self.is_open_verb(at, end) => (None, at + 1),
             None => return false,
@@ -30,7 +30,7 @@ impl Reader<'_> {
         if wants && from == to {
             return false;
         }
-        let span = self.span(at, to);
+        let span = self.span(at, if from == to { behind } else { to });
         let lexicon = self.lexicon;
         let known = verb.and_then(|verb| lexicon.verbs.get(verb as usize));
         if let Some(intention) = known.and_then(|known| lexicon.intention(known, thing)) {

@@ -70,30 +70,22 @@ const IRREGULAR: [(&str, &str); 24] = [
 ///
 /// "stories" -> "story", "boxes" -> "box", "classes" -> "class", "clips" -> "clip", "physics" -> "physics".
 pub fn singular(word: &str) -> Cow<'_, str> {
-    if !word.ends_with('s')
-        && !word.ends_with('n')
-        && !word.ends_with('e')
-        && !word.ends_with('t')
-        && !word.ends_with('a')
-    {
-        return Cow::Borrowed(word);
-    }
     if let Some((_, one)) = IRREGULAR.iter().find(|(many, _)| *many == word) {
         return Cow::Borrowed(one);
     }
-    let keeps = word.len() < 4 || !word.ends_with('s') || SAME.contains(&word);
-    if keeps || word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") || word.ends_with("'s") {
+    let keeps = !word.ends_with('s') || word.chars().count() < 4 || SAME.contains(&word);
+    if keeps || word.ends_with("ss") || word.ends_with("us") || word.ends_with("is") {
         return Cow::Borrowed(word);
     }
     if let Some(stem) = word.strip_suffix("ies") {
-        return if stem.len() > 1 { Cow::Owned([stem, "y"].concat()) } else { Cow::Borrowed(word) };
+        return if stem.chars().count() > 1 { Cow::Owned([stem, "y"].concat()) } else { Cow::Borrowed(word) };
     }
     for ending in ["sses", "shes", "ches", "xes", "zzes"] {
         if word.ends_with(ending) {
             return Cow::Borrowed(word.strip_suffix("es").unwrap_or(word));
         }
     }
-    if word.ends_with("oes") && word.len() > 4 {
+    if word.ends_with("oes") && word.chars().count() > 4 {
         return Cow::Borrowed(word.strip_suffix("es").unwrap_or(word));
     }
     Cow::Borrowed(word.strip_suffix('s').unwrap_or(word))

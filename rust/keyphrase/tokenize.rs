@@ -1,4 +1,9 @@
 //! Text to tokens and sentences, within a bounded window: the work a query costs does not grow with its length.
+//!
+//! A word is letters and digits (categories L and N) with the marks on them, and what joins them ([`Text::word_end`]); a
+//! run of Han and kana is one token. Repeated as patterns in `tests/oracle_keyphrase_text.py`.
+
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +90,7 @@ pub struct Text {
 const HEAD: usize = 1200;
 const TAIL: usize = 800;
 
-/// Words longer than this are noise (hashes, encoded data).
+/// Words of more characters are noise (hashes, encoded data).
 const LONGEST_WORD: usize = 40;
 
 impl Text {
@@ -142,7 +147,7 @@ impl Text {
             let class = self.take(query, &mut at, to, first);
             let Some(class) = class else { continue };
             let low = self.lower.len();
-            lower_into(&mut self.lower, query.get(start..at).unwrap_or(""), first, class);
+            lower_into(&mut self.lower, query.get(start..at).unwrap_or(""), first);
             let is_capital = first.is_uppercase();
             let (low, low_end) = (low as u32, self.lower.len() as u32);
             self.tokens.push(Token { start: start as u32, end: at as u32, low, low_end, class, is_capital });
@@ -180,18 +185,18 @@ impl Text {
             *at += run;
             return Some(Class::Cjk);
         }
-        if first.is_alphanumeric() {
+        if is_letter(first) {
             let end = self.word_end(rest, first);
             *at += end;
             return match rest.get(..end) {
                 _ if first.is_numeric() => Some(Class::Number),
-                Some(word) if word.len() <= LONGEST_WORD => Some(Class::Word),
+                Some(word) if word.chars().count() <= LONGEST_WORD => Some(Class::Word),
                 _ => Some(Class::Break),
             };
         }
         if is_apostrophe(first) {
             let tail = rest.get(width..).unwrap_or("");
-            let letters = tail.find(|c: char| !c.is_alphanumeric()).unwrap_or(tail.len());
+            let letters = tail.find(|c: char| !is_letter(c)).unwrap_or(tail.len());
             if tail.get(..letters).is_some_and(|word| SUFFIXES.contains(&word)) {
                 *at += width + letters;
                 return Some(Class::Word);
@@ -209,25 +214,24 @@ impl Text {
     /// The length of the word or number that `rest` begins with; counts its letters by script.
     fn word_end(&mut self, rest: &str, first: char) -> usize {
         let mut previous = first;
-        let mut chars = rest.char_indices().peekable();
-        while let Some((at, c)) = chars.next() {
-            if c.is_alphanumeric() && !is_cjk(c) || is_mark(c) {
-                self.count(c);
-            } else if matches!(c, '-' | '.' | '_' | '&' | ',' | '+' | '#' | '/') {
-                let next = chars.peek().map_or(' ', |(_, next)| *next);
-                let joins = match c {
-                    '-' | '_' | '&' => next.is_alphanumeric() && !is_cjk(next),
-                    // "node.js", "3.5", "U.S.", but not "end.Next".
-                    '.' => next.is_numeric() || next.is_lowercase() && at >= 1,
-                    ',' | '/' => previous.is_numeric() && next.is_numeric(),
-                    // "C++", "C#".
-                    '+' => at == 1 && next == '+' || previous == '+' && at == 2,
-                    _ => at == 1 && first.is_alphabetic(),
-                };
-                if !joins {
-                    return at;
+        let mut chars = rest.char_indices().enumerate().peekable();
+        while let Some((place, (at, c))) = chars.next() {
+            let next = chars.peek().map_or(' ', |(_, (_, next))| *next);
+            let joins = match c {
+                '-' | '_' | '&' => is_letter(next),
+                // "node.js", "3.5", but not "end.Next".
+                '.' => is_letter(next) && (next.is_numeric() || next.is_lowercase()),
+                ',' | '/' => previous.is_numeric() && is_letter(next) && next.is_numeric(),
+                // "C++", "C#".
+                '+' => place == 1 && next == '+' || place == 2 && previous == '+',
+                '#' => place == 1 && !first.is_numeric(),
+                _ if is_letter(c) || is_mark(c) => {
+                    self.count(c);
+                    true
                 }
-            } else {
+                _ => false,
+            };
+            if !joins {
                 return at;
             }
             previous = c;
@@ -264,12 +268,18 @@ pub fn boundary_behind(text: &str, at: usize) -> usize {
 const SUFFIXES: [&str; 14] = ["s", "t", "d", "ll", "re", "ve", "m", "S", "T", "D", "LL", "RE", "VE", "M"];
 
 fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '’' | 'ʼ')
+    matches!(c, '\'' | '’')
+}
+
+/// Letters and digits of scripts with spaces.
+fn is_letter(c: char) -> bool {
+    let is_other = || matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number);
+    c.is_ascii_alphanumeric() || !c.is_ascii() && !is_cjk(c) && is_other()
 }
 
 /// Combining marks, which belong to the word they stand in.
 fn is_mark(c: char) -> bool {
-    matches!(c as u32, 0x300..=0x36F | 0x900..=0x903 | 0x93A..=0x94F | 0xE31..=0xE4E | 0x591..=0x5C7 | 0x64B..=0x65F)
+    !c.is_ascii() && c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 fn is_kana(c: char) -> bool {
@@ -281,10 +291,10 @@ pub fn is_cjk(c: char) -> bool {
     is_kana(c) || matches!(c as u32, 0x3005..=0x3007 | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF)
 }
 
-fn lower_into(lower: &mut String, word: &str, first: char, class: Class) {
+fn lower_into(lower: &mut String, word: &str, first: char) {
     if first == '_' {
         lower.push_str("___");
-    } else if is_apostrophe(first) && class == Class::Word {
+    } else if is_apostrophe(first) {
         lower.push('\'');
         lower.extend(word.chars().skip(1).flat_map(char::to_lowercase));
     } else if word.is_ascii() {
@@ -356,11 +366,8 @@ const CODE_STARTS: [&str; 31] = [
 
 /// Whether a line looks like source code: it opens like a statement and holds code's punctuation, or ends like one.
 fn is_code(line: &str) -> bool {
-    if line.len() < 2 {
-        return matches!(line, "}" | "{" | ");");
-    }
     let has_marks = || line.bytes().any(|b| matches!(b, b'(' | b'{' | b';' | b'=' | b'<'));
     let opens = || CODE_STARTS.iter().any(|start| line.starts_with(start));
-    let ends = line.ends_with([';', '{', '}']) && line.bytes().any(|b| matches!(b, b'(' | b'=' | b'{' | b'}'));
+    let ends = line.ends_with([';', '{', '}']) && line.bytes().any(|b| matches!(b, b'(' | b')' | b'=' | b'{' | b'}'));
     ends || has_marks() && opens() || line.starts_with("import ") && line.split(' ').count() <= 4
 }
