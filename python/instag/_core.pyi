@@ -166,7 +166,7 @@ def read_block(
     schema: str | None = None,
     source_column: str | None = None,
     tagged: tuple[str, str | None] | None = None,
-    rest: bytes = b"",
+    rest: bytes = ...,
 ) -> tuple[tuple[ArrowTable, ArrowTable, ArrowTable], int, tuple[int, int, int], str]:
     """The records that lie wholly in a block, as tables; what is left of it is the `rest` before the next block.
 
