@@ -7,7 +7,6 @@ use instag::Csr;
 use instag::association::{Thresholds, pair_rules};
 use instag::csr::Rows;
 use instag::fpgrowth::{Bounds, frequent_itemsets};
-use instag::merging::merge_associations;
 
 const TAGS: usize = 12_000;
 const TOPICS: usize = 150;
@@ -58,16 +57,12 @@ fn association(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("association");
     group.sample_size(10);
     let thresholds = Thresholds::new(40, 0.99).expect("in their domain");
-    let ranks: Vec<u32> = (0..TAGS as u32).collect();
     for rows in [10_000, 100_000, 1_000_000] {
         let (offsets, ids) = table(rows);
         let table = Csr::new(&offsets, &ids, TAGS).expect("rows of tags");
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_function(BenchmarkId::new("pair_rules", rows), |b| {
             b.iter(|| black_box(pair_rules(black_box(table), thresholds)));
-        });
-        group.bench_function(BenchmarkId::new("merge", rows), |b| {
-            b.iter(|| black_box(merge_associations(black_box(table), Some(&ranks), thresholds)));
         });
         let bounds = Bounds { min_count: 40, max_length: usize::MAX, max_itemsets: 20_000_000 };
         group.bench_function(BenchmarkId::new("itemsets", rows), |b| {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,9 +110,7 @@ def raw_column(samples: int, *, tags: int = TAGS, seed: int = 0) -> pl.Series:
     offsets, ids = tag_table(samples, tags=tags, seed=seed)
     rng = np.random.default_rng([seed, 4])
     names = words(tags, seed=seed)
-    shares = np.array([share for share, _ in VARIANTS])
-    variant = _quantiles(shares, 1 << 16)[rng.integers(0, 1 << 16, len(ids))]
-    codes = ids * np.uint32(len(VARIANTS)) + variant
+    codes = _varied(ids, rng)
     vocabulary = [change(name) for name in names for _, change in VARIANTS]
     tail = np.flatnonzero(rng.random(len(ids)) < TAIL)
     extra = rng.integers(0, tags, len(tail))
@@ -120,6 +119,49 @@ def raw_column(samples: int, *, tags: int = TAGS, seed: int = 0) -> pl.Series:
     codes[tail] = len(vocabulary) + np.arange(len(tails), dtype=np.uint32)
     lists = _core.to_lists(pl.Series(vocabulary + tails), offsets, codes)
     return pl.DataFrame(lists)["tags"].cast(pl.List(pl.String))
+
+
+def raw_shards(folder: Path, samples: int, *, shard_rows: int = 1_000_000, distinct: int = 1_000_000) -> None:
+    """The rows of `tag_table` as raw tags in Parquet shards, dictionary-coded, of `distinct` strings in all.
+
+    A name has eight spellings; `TAIL` of the occurrences are one of the other strings, a name and one more word, each
+    as likely as the next. About a second a million rows.
+    """
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from instag import _core
+
+    names = words()
+    spelled = [change(name) for name in names for _, change in VARIANTS]
+    rng = np.random.default_rng([0, 5])
+    tails: dict[str, None] = {}
+    while len(tails) < distinct - len(spelled):
+        pairs = rng.integers(0, len(names), (distinct, 2)).tolist()
+        tails.update(dict.fromkeys(f"{names[tag]} {names[more]}".title() for tag, more in pairs))
+    vocabulary = pl.Series(spelled + list(tails)[: distinct - len(spelled)])
+    folder.mkdir(parents=True, exist_ok=True)
+    table = tag_table(samples)
+    for number, start in enumerate(range(0, samples, shard_rows)):
+        bounds = table[0][start : start + shard_rows + 1]
+        rng = np.random.default_rng([0, 6, number])
+        codes = _varied(table[1][bounds[0] : bounds[-1]], rng)
+        tail = np.flatnonzero(rng.random(len(codes)) < TAIL)
+        codes[tail] = rng.integers(len(spelled), distinct, len(tail), np.uint32)
+        held = np.unique(codes)
+        ids = np.searchsorted(held, codes).astype(np.uint32)
+        lists = pa.table(_core.to_lists(vocabulary.gather(held), bounds - bounds[0], ids))
+        # Strings with a dictionary page for all of them: Arrow's own dictionary type is written without one.
+        rows = lists.cast(pa.schema({"tags": pa.large_list(pa.large_string())}))
+        path = folder / f"part-{number:05}.parquet"
+        pq.write_table(rows, path, compression="zstd", dictionary_pagesize_limit=1 << 26)
+
+
+def _varied(ids: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.uint32]:
+    """For each occurrence of a tag one of its spellings, as the code `tag * len(VARIANTS) + spelling`."""
+    shares = np.array([share for share, _ in VARIANTS])
+    return ids * np.uint32(len(VARIANTS)) + _quantiles(shares, 1 << 16)[rng.integers(0, 1 << 16, len(ids))]
 
 
 def _quantiles(weights: NDArray[np.float64], entries: int) -> NDArray[np.uint32]:

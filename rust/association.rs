@@ -78,6 +78,35 @@ impl Pairs {
         Self { starts, consequents: lists.concat() }
     }
 
+    /// Pairs as two arrays, strictly ascending by antecedent, then consequent; each below `size`.
+    pub fn from_arrays(size: usize, antecedents: &[u32], consequents: &[u32]) -> Result<Self> {
+        crate::csr::check_size(size)?;
+        if antecedents.len() != consequents.len() {
+            let (found, expected) = (consequents.len(), antecedents.len());
+            return Err(Error::Length { name: "consequents", found, expected });
+        }
+        if !antecedents.iter().zip(consequents).is_sorted_by(|a, b| a < b) {
+            let reason = "must rise by antecedent, then consequent, without repeats".into();
+            return Err(Error::Setting { name: "pairs", reason });
+        }
+        if let Some(&id) = antecedents.iter().chain(consequents).find(|&&id| id as usize >= size) {
+            return Err(Error::Setting { name: "pairs", reason: format!("name the tag {id}, but there are {size}") });
+        }
+        let starts = (0..=size as u32).map(|tag| antecedents.partition_point(|&antecedent| antecedent < tag)).collect();
+        Ok(Self { starts, consequents: consequents.to_vec() })
+    }
+
+    /// The antecedent of each pair, ascending.
+    pub fn antecedents(&self) -> Vec<u32> {
+        let tags = 0..self.starts.len().saturating_sub(1) as u32;
+        tags.flat_map(|tag| std::iter::repeat_n(tag, self.of(tag).len())).collect()
+    }
+
+    /// The consequent of each pair, beside [`Pairs::antecedents`].
+    pub fn consequents(&self) -> &[u32] {
+        &self.consequents
+    }
+
     /// Number of pairs.
     pub fn len(&self) -> usize {
         self.consequents.len()
@@ -131,15 +160,9 @@ pub struct Rules {
 /// Every pair rule of one table. O(ids) and the rows chosen (see the head of the file).
 pub fn pair_rules(rows: Csr<'_>, thresholds: Thresholds) -> Result<Rules> {
     let counts = tag_counts(rows);
-    let antecedents = vec![true; rows.size()];
-    rules_of(rows, &counts, &antecedents, thresholds)
-}
-
-/// The pair rules whose antecedent is marked; `counts` are the table's own.
-pub(crate) fn rules_of(rows: Csr<'_>, counts: &[i64], marked: &[bool], thresholds: Thresholds) -> Result<Rules> {
-    let pairs = candidates_counted(rows, counts, counts, marked, thresholds)?;
+    let pairs = candidates_counted(rows, &counts, &counts, &vec![1; rows.size()], thresholds)?;
     let joint = count_pairs(rows, &pairs);
-    Ok(finish(counts, &pairs, &joint, thresholds))
+    finish(&counts, &pairs, &joint, thresholds)
 }
 
 /// Rows of a shard that hold both tags of each pair, in the order of the pairs; the counts of shards add up.
@@ -202,7 +225,10 @@ fn count_pairs_between(shard: Csr<'_>, pairs: &Pairs, (start, end): (usize, usiz
 }
 
 /// The candidates that are rules, from the counts of the pool.
-pub fn finish(counts: &[i64], pairs: &Pairs, joint: &[i64], thresholds: Thresholds) -> Rules {
+pub fn finish(counts: &[i64], pairs: &Pairs, joint: &[i64], thresholds: Thresholds) -> Result<Rules> {
+    if joint.len() != pairs.len() {
+        return Err(Error::Length { name: "joint", found: joint.len(), expected: pairs.len() });
+    }
     let mut rules = Rules::default();
     for (antecedent, &count) in counts.iter().enumerate() {
         let span = pairs.span(antecedent as u32);
@@ -219,5 +245,5 @@ pub fn finish(counts: &[i64], pairs: &Pairs, joint: &[i64], thresholds: Threshol
             }
         }
     }
-    rules
+    Ok(rules)
 }

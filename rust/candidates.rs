@@ -26,8 +26,8 @@ const SPARE_ROWS: i64 = 8;
 /// A row longer than this is kept sorted, so that few tags can be looked up in it.
 const LONG_ROW: usize = 64;
 
-/// The pairs of a shard that may be rules of the pool, whose counts are `counts`; only from marked antecedents.
-pub fn candidates(shard: Csr<'_>, counts: &[i64], marked: &[bool], thresholds: Thresholds) -> Result<Pairs> {
+/// The pairs of a shard that may be rules of the pool, whose counts are `counts`; only from antecedents marked (not 0).
+pub fn candidates(shard: Csr<'_>, counts: &[i64], marked: &[u8], thresholds: Thresholds) -> Result<Pairs> {
     for (name, found) in [("counts", counts.len()), ("marked", marked.len())] {
         if found != shard.size() {
             return Err(Error::Length { name, found, expected: shard.size() });
@@ -41,7 +41,7 @@ pub(crate) fn candidates_counted(
     shard: Csr<'_>,
     here: &[i64],
     counts: &[i64],
-    marked: &[bool],
+    marked: &[u8],
     thresholds: Thresholds,
 ) -> Result<Pairs> {
     if here.iter().sum::<i64>() < shard.ids().len() as i64 {
@@ -57,7 +57,7 @@ fn distinct_candidates(
     shard: Csr<'_>,
     here: &[i64],
     counts: &[i64],
-    marked: &[bool],
+    marked: &[u8],
     thresholds: Thresholds,
 ) -> Result<Pairs> {
     // The misses a rule may have in this shard: those it may have in the pool, and no more than leave it confident here.
@@ -67,7 +67,7 @@ fn distinct_candidates(
     };
     let quotas: Vec<u32> = (0..shard.size())
         .map(|tag| {
-            if !marked[tag] || counts[tag] < thresholds.min_count || here[tag] == 0 {
+            if marked[tag] == 0 || counts[tag] < thresholds.min_count || here[tag] == 0 {
                 return 0;
             }
             let few = 2 * misses(tag) + SPARE_ROWS;

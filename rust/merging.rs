@@ -5,74 +5,63 @@
 //! a rule, or in a cycle, which collapses into its most frequent member. Rows are rewritten, counted again, and mined
 //! again. Rules that a round could have gained start at a tag whose rows changed, so later rounds mine from those only.
 //!
+//! The loop stands where the shards are opened (`python/instag/association.py`); here is what a round decides from the
+//! rules of the whole pool ([`round`]), and what it changes in one shard ([`changed_tags`]; the marks of shards are or-ed).
+//!
 //! Reference: Lu et al., `#InsTag` (arXiv 2308.07074), association aggregation, whose "recursively" this spells out.
 //! Cost: O(ids) a round, each of which merges at least one tag; real tables take two to four rounds.
 
-use crate::association::{Rules, Thresholds, rules_of};
-use crate::csr::{Csr, Rows, remap, tag_counts};
+use crate::csr::Csr;
 use crate::error::{Error, Result};
 
-/// What became of each tag.
+/// Where every tag goes in one round of merging.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Merges {
-    /// The tag it ends in; itself where no rule moved it.
-    pub into: Vec<u32>,
-    /// The round (from 1) in which a rule moved the tag itself; 0 where none did.
-    pub rounds: Vec<i32>,
-    /// The confidence of that rule; 0 where none moved it.
+pub struct Round {
+    /// The tag at the end of its arrows; itself where no rule moves it.
+    pub ends: Vec<u32>,
+    /// The confidence of the rule that moves it; 0 where none does.
     pub confidences: Vec<f64>,
 }
 
-/// Merges associated tags to the fixed point.
+/// One round, from the rules of the pool (`antecedents`, `consequents`, `confidences` side by side, in any order).
 ///
-/// `ranks` are the tags' places in the bytewise order of their names; they break ties. Without them ids do, which must
-/// then be ordered by count descending, as [`crate::intern`] makes them: equal in the first round, and in later ones
-/// different only between tags whose counts became equal.
-pub fn merge_associations(rows: Csr<'_>, ranks: Option<&[u32]>, thresholds: Thresholds) -> Result<Merges> {
-    let size = rows.size();
-    let mut counts = tag_counts(rows);
-    let ids: Vec<u32> = (0..size as u32).collect();
-    if ranks.is_none() && !counts.is_sorted_by(|a, b| a >= b) {
-        return Err(Error::Setting {
-            name: "ids",
-            reason: "must be ordered by count descending, then bytewise, where no `ranks` are given".into(),
-        });
+/// `counts` are the rows that hold each tag; `ranks` the tags' places in the bytewise order of their names. O(tags and
+/// rules).
+pub fn round(
+    (antecedents, consequents, confidences): (&[u32], &[u32], &[f64]),
+    counts: &[i64],
+    ranks: &[u32],
+) -> Result<Round> {
+    let size = counts.len();
+    let lengths = [
+        ("ranks", ranks.len(), size),
+        ("consequents", consequents.len(), antecedents.len()),
+        ("confidences", confidences.len(), antecedents.len()),
+    ];
+    if let Some(&(name, found, expected)) = lengths.iter().find(|(_, found, expected)| found != expected) {
+        return Err(Error::Length { name, found, expected });
     }
-    let ranks = ranks.unwrap_or(&ids);
-    if ranks.len() != size {
-        return Err(Error::Length { name: "ranks", found: ranks.len(), expected: size });
+    if let Some(&id) = antecedents.iter().chain(consequents).find(|&&id| id as usize >= size) {
+        return Err(Error::Setting { name: "rules", reason: format!("name the tag {id}, but there are {size}") });
     }
-    let mut merges = Merges { into: ids.clone(), rounds: vec![0; size], confidences: vec![0.0; size] };
-    let mut marked = vec![true; size];
-    let mut owned: Rows; // the rows as the last round left them
-    let mut current = rows;
-    for round in 1.. {
-        let arrows = arrows_of(&rules_of(current, &counts, &marked, thresholds)?, &counts, ranks);
-        let ends = ends_of(&arrows, &counts, ranks);
-        if ends == ids {
-            break;
-        }
-        for (tag, arrow) in arrows.iter().enumerate() {
-            if let Some((_, confidence)) = arrow.filter(|_| ends[tag] as usize != tag) {
-                merges.rounds[tag] = round;
-                merges.confidences[tag] = confidence;
-            }
-        }
-        merges.into.iter_mut().for_each(|into| *into = ends[*into as usize]);
-        mark_changed(current, &ends, &mut marked);
-        let next = remap(current, &ends, size)?;
-        owned = next;
-        current = Csr::new(&owned.0, &owned.1, size)?;
-        counts = tag_counts(current);
-    }
-    Ok(merges)
+    let arrows = arrows_of((antecedents, consequents, confidences), counts, ranks);
+    let ends = ends_of(&arrows, counts, ranks);
+    let of_tag = |(tag, arrow): (usize, &Option<(u32, f64)>)| match arrow {
+        Some((_, confidence)) if ends[tag] as usize != tag => *confidence,
+        _ => 0.0,
+    };
+    let confidences = arrows.iter().enumerate().map(of_tag).collect();
+    Ok(Round { ends, confidences })
 }
 
 /// Where each antecedent goes, and the confidence of the rule that sends it there.
-fn arrows_of(rules: &Rules, counts: &[i64], ranks: &[u32]) -> Vec<Option<(u32, f64)>> {
+fn arrows_of(
+    (antecedents, consequents, confidences): (&[u32], &[u32], &[f64]),
+    counts: &[i64],
+    ranks: &[u32],
+) -> Vec<Option<(u32, f64)>> {
     let mut arrows: Vec<Option<(u32, f64)>> = vec![None; counts.len()];
-    let sides = rules.antecedents.iter().zip(&rules.consequents);
-    for ((&antecedent, &consequent), &confidence) in sides.zip(&rules.confidences) {
+    for ((&antecedent, &consequent), &confidence) in antecedents.iter().zip(consequents).zip(confidences) {
         let arrow = &mut arrows[antecedent as usize];
         let better = arrow.is_none_or(|(other, than)| {
             let (new, old) = (consequent as usize, other as usize);
@@ -119,15 +108,20 @@ fn ends_of(arrows: &[Option<(u32, f64)>], counts: &[i64], ranks: &[u32]) -> Vec<
     ends
 }
 
-/// Marks the tags, as they are after the round, of every row that the round changed.
-fn mark_changed(rows: Csr<'_>, ends: &[u32], marked: &mut [bool]) {
-    marked.fill(false);
+/// Marks (1) the tags, as they are after a round, of every row of a shard that the round changes. O(ids).
+pub fn changed_tags(shard: Csr<'_>, ends: &[u32]) -> Result<Vec<u8>> {
+    let size = shard.size();
+    if ends.len() != size {
+        return Err(Error::Length { name: "ends", found: ends.len(), expected: size });
+    }
+    let mut marked = vec![0u8; size];
     let end = |&tag: &u32| ends.get(tag as usize).copied().unwrap_or(tag);
-    for row in rows.rows().filter(|row| row.iter().any(|tag| end(tag) != *tag)) {
+    for row in shard.rows().filter(|row| row.iter().any(|tag| end(tag) != *tag)) {
         for tag in row {
             if let Some(mark) = marked.get_mut(end(tag) as usize) {
-                *mark = true;
+                *mark = 1;
             }
         }
     }
+    Ok(marked)
 }

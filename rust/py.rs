@@ -21,7 +21,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
-use crate::complexity_first::Picks;
+use crate::association::{Pairs, Thresholds};
+use crate::complexity_first::{Partial, Picks};
 use crate::csr::Csr;
 use crate::error::Error;
 use crate::rank::Pool;
@@ -292,18 +293,60 @@ mod core {
     }
 
     #[pyfunction]
-    fn pair_rules<'py>(
+    #[allow(clippy::too_many_arguments, reason = "a shard is three, the pool two, the thresholds two")]
+    fn rule_candidates<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
         ids: Array1Of<'py, u32>,
         size: usize,
+        counts: Array1Of<'py, i64>,
+        marked: Array1Of<'py, u8>,
+        min_count: i64,
+        min_confidence: f64,
+    ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>)> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let (counts, marked) = (counts.as_slice()?, marked.as_slice()?);
+        let pairs = py.detach(|| {
+            let thresholds = Thresholds::new(min_count, min_confidence)?;
+            crate::candidates::candidates(Csr::new(offsets, ids, size)?, counts, marked, thresholds)
+        })?;
+        Ok((pairs.antecedents().into_pyarray(py), pairs.consequents().to_vec().into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn count_pairs<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        antecedents: Array1Of<'py, u32>,
+        consequents: Array1Of<'py, u32>,
+    ) -> PyResult<Array1<'py, i64>> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let (antecedents, consequents) = (antecedents.as_slice()?, consequents.as_slice()?);
+        let joint = py.detach(|| {
+            let pairs = Pairs::from_arrays(size, antecedents, consequents)?;
+            Ok::<_, Error>(crate::association::count_pairs(Csr::new(offsets, ids, size)?, &pairs))
+        })?;
+        Ok(joint.into_pyarray(py))
+    }
+
+    #[pyfunction]
+    fn pair_rules<'py>(
+        py: Python<'py>,
+        counts: Array1Of<'py, i64>,
+        antecedents: Array1Of<'py, u32>,
+        consequents: Array1Of<'py, u32>,
+        joint: Array1Of<'py, i64>,
         min_count: i64,
         min_confidence: f64,
     ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>, Array1<'py, i64>, Array1<'py, f64>)> {
-        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let (counts, joint) = (counts.as_slice()?, joint.as_slice()?);
+        let (antecedents, consequents) = (antecedents.as_slice()?, consequents.as_slice()?);
         let rules = py.detach(|| {
-            let thresholds = crate::association::Thresholds::new(min_count, min_confidence)?;
-            crate::association::pair_rules(Csr::new(offsets, ids, size)?, thresholds)
+            let thresholds = Thresholds::new(min_count, min_confidence)?;
+            let pairs = Pairs::from_arrays(counts.len(), antecedents, consequents)?;
+            crate::association::finish(counts, &pairs, joint, thresholds)
         })?;
         let (antecedents, consequents) = (rules.antecedents.into_pyarray(py), rules.consequents.into_pyarray(py));
         Ok((antecedents, consequents, rules.counts.into_pyarray(py), rules.confidences.into_pyarray(py)))
@@ -334,23 +377,30 @@ mod core {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (offsets, ids, size, min_count, min_confidence, ranks=None))]
-    fn merge_associations<'py>(
+    fn merge_round<'py>(
+        py: Python<'py>,
+        antecedents: Array1Of<'py, u32>,
+        consequents: Array1Of<'py, u32>,
+        confidences: Array1Of<'py, f64>,
+        counts: Array1Of<'py, i64>,
+        ranks: Array1Of<'py, u32>,
+    ) -> PyResult<(Array1<'py, u32>, Array1<'py, f64>)> {
+        let rules = (antecedents.as_slice()?, consequents.as_slice()?, confidences.as_slice()?);
+        let (counts, ranks) = (counts.as_slice()?, ranks.as_slice()?);
+        let round = py.detach(|| crate::merging::round(rules, counts, ranks))?;
+        Ok((round.ends.into_pyarray(py), round.confidences.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn changed_tags<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
         ids: Array1Of<'py, u32>,
-        size: usize,
-        min_count: i64,
-        min_confidence: f64,
-        ranks: Option<Array1Of<'py, u32>>,
-    ) -> PyResult<(Array1<'py, u32>, Array1<'py, i32>, Array1<'py, f64>)> {
-        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
-        let ranks = ranks.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
-        let merges = py.detach(|| {
-            let thresholds = crate::association::Thresholds::new(min_count, min_confidence)?;
-            crate::merging::merge_associations(Csr::new(offsets, ids, size)?, ranks, thresholds)
-        })?;
-        Ok((merges.into.into_pyarray(py), merges.rounds.into_pyarray(py), merges.confidences.into_pyarray(py)))
+        ends: Array1Of<'py, u32>,
+    ) -> PyResult<Array1<'py, u8>> {
+        let (offsets, ids, ends) = (offsets.as_slice()?, ids.as_slice()?, ends.as_slice()?);
+        let marked = py.detach(|| crate::merging::changed_tags(Csr::new(offsets, ids, ends.len())?, ends))?;
+        Ok(marked.into_pyarray(py))
     }
 
     // ---- analyze ----
@@ -380,7 +430,8 @@ mod core {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None))]
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None, numbers=None))]
+    #[allow(clippy::too_many_arguments, reason = "a table is three, what it is ranked by three")]
     fn complexity_first<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
@@ -389,15 +440,41 @@ mod core {
         k: usize,
         complexity: Option<Array1Of<'py, f64>>,
         eligible: Option<Array1Of<'py, u8>>,
+        numbers: Option<Array1Of<'py, i64>>,
     ) -> PyResult<PyPicks<'py>> {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
         let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let numbers = numbers.as_ref().map(|numbers| numbers.as_slice()).transpose()?;
         let made = py.detach(|| {
             let rows = Csr::new(offsets, ids, size)?;
-            crate::complexity_first::complexity_first(&Pool { rows, numbers: None, complexity, eligible }, k)
+            crate::complexity_first::complexity_first(&Pool { rows, numbers, complexity, eligible }, k)
         })?;
         Ok(picks(py, made))
+    }
+
+    #[pyfunction]
+    #[allow(clippy::too_many_arguments, reason = "a shard is three, what it is ranked by two, the rest one each")]
+    #[pyo3(signature = (offsets, ids, size, last_round, numbers, complexity=None, eligible=None))]
+    fn first_rounds<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        size: usize,
+        last_round: u32,
+        numbers: Array1Of<'py, i64>,
+        complexity: Option<Array1Of<'py, f64>>,
+        eligible: Option<Array1Of<'py, u8>>,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, f64>, Array1<'py, i64>, Array1<'py, u32>, bool)> {
+        let (offsets, ids, numbers) = (offsets.as_slice()?, ids.as_slice()?, Some(numbers.as_slice()?));
+        let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
+        let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let part = py.detach(|| {
+            let rows = Csr::new(offsets, ids, size)?;
+            Partial::of(&Pool { rows, numbers, complexity, eligible }, last_round)
+        })?;
+        let (numbers, complexity) = (part.numbers.into_pyarray(py), part.complexity.into_pyarray(py));
+        Ok((numbers, complexity, part.offsets.into_pyarray(py), part.ids.into_pyarray(py), part.dropped))
     }
 
     #[pyfunction]
@@ -422,7 +499,8 @@ mod core {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None))]
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None, numbers=None))]
+    #[allow(clippy::too_many_arguments, reason = "a table is three, what it is ranked by three")]
     fn most_complex<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
@@ -431,13 +509,15 @@ mod core {
         k: usize,
         complexity: Option<Array1Of<'py, f64>>,
         eligible: Option<Array1Of<'py, u8>>,
+        numbers: Option<Array1Of<'py, i64>>,
     ) -> PyResult<Array1<'py, i64>> {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
         let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
+        let numbers = numbers.as_ref().map(|numbers| numbers.as_slice()).transpose()?;
         let rows = py.detach(|| {
             let rows = Csr::new(offsets, ids, size)?;
-            crate::rank::most_complex(&Pool { rows, numbers: None, complexity, eligible }, k)
+            crate::rank::most_complex(&Pool { rows, numbers, complexity, eligible }, k)
         })?;
         Ok(rows.into_pyarray(py))
     }

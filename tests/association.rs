@@ -6,7 +6,7 @@ use instag::candidates::candidates;
 use instag::csr::{remap, tag_counts};
 use instag::fpgrowth::{Bounds, Itemsets, frequent_itemsets};
 use instag::itemset_rules::itemset_rules;
-use instag::merging::{Merges, merge_associations};
+use instag::merging::{changed_tags, round};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -48,9 +48,25 @@ fn itemsets(lists: &[Vec<u32>], min_count: i64) -> Itemsets {
     with_rows(lists, |rows| frequent_itemsets(rows, bounds).unwrap())
 }
 
-fn merges(lists: &[Vec<u32>], thresholds: Thresholds) -> Merges {
+/// Where each tag ends: rounds of merging until none changes anything, as `python/instag/association.py` has them.
+fn merges(lists: &[Vec<u32>], thresholds: Thresholds) -> Vec<u32> {
     let ranks: Vec<u32> = (0..SIZE as u32).collect();
-    with_rows(lists, |rows| merge_associations(rows, Some(&ranks), thresholds).unwrap())
+    let mut into = ranks.clone();
+    let (mut offsets, mut ids) = csr(lists);
+    loop {
+        let rows = Csr::new(&offsets, &ids, SIZE).unwrap();
+        let rules = pair_rules(rows, thresholds).unwrap();
+        let sides = (&rules.antecedents[..], &rules.consequents[..], &rules.confidences[..]);
+        let ends = round(sides, &tag_counts(rows), &ranks).unwrap().ends;
+        if ends == ranks {
+            return into;
+        }
+        for into in &mut into {
+            *into = ends[*into as usize];
+        }
+        let next = remap(rows, &ends, SIZE).unwrap();
+        (offsets, ids) = next;
+    }
 }
 
 proptest! {
@@ -95,25 +111,46 @@ proptest! {
         let whole = with_rows(&lists, |rows| pair_rules(rows, thresholds).unwrap());
         let counts = with_rows(&lists, tag_counts);
         let (left, right) = lists.split_at((cut * lists.len() as f64) as usize);
-        let marked = vec![true; SIZE];
+        let marked = vec![1; SIZE];
         let of_shard = |shard: &[Vec<u32>]| with_rows(shard, |rows| candidates(rows, &counts, &marked, thresholds).unwrap());
         let pairs: Pairs = of_shard(left).merge(&of_shard(right));
         let mut joint = with_rows(left, |rows| count_pairs(rows, &pairs));
         joint.iter_mut().zip(with_rows(right, |rows| count_pairs(rows, &pairs))).for_each(|(sum, more)| *sum += more);
-        prop_assert_eq!(finish(&counts, &pairs, &joint, thresholds), whole);
+        prop_assert_eq!(finish(&counts, &pairs, &joint, thresholds).unwrap(), whole);
     }
 
     #[test]
     fn a_second_merge_finds_nothing(lists in lists(), thresholds in thresholds()) {
         let first = merges(&lists, thresholds);
         let (offsets, ids) = csr(&lists);
-        let merged = remap(Csr::new(&offsets, &ids, SIZE).unwrap(), &first.into, SIZE).unwrap();
+        let merged = remap(Csr::new(&offsets, &ids, SIZE).unwrap(), &first, SIZE).unwrap();
         let rules = pair_rules(Csr::new(&merged.0, &merged.1, SIZE).unwrap(), thresholds).unwrap();
         prop_assert!(rules.antecedents.is_empty());
-        for (tag, &into) in first.into.iter().enumerate() {
-            prop_assert_eq!(into as usize != tag, first.rounds[tag] > 0);
-            prop_assert_eq!(first.into[into as usize], into);
+        for &into in &first {
+            prop_assert_eq!(first[into as usize], into);
         }
+    }
+
+    #[test]
+    fn only_tags_of_changed_rows_can_gain_a_rule(lists in lists(), thresholds in thresholds()) {
+        let ranks: Vec<u32> = (0..SIZE as u32).collect();
+        let (offsets, ids) = csr(&lists);
+        let rows = Csr::new(&offsets, &ids, SIZE).unwrap();
+        let rules = pair_rules(rows, thresholds).unwrap();
+        let sides = (&rules.antecedents[..], &rules.consequents[..], &rules.confidences[..]);
+        let ends = round(sides, &tag_counts(rows), &ranks).unwrap().ends;
+        let marked = changed_tags(rows, &ends).unwrap();
+        let next = remap(rows, &ends, SIZE).unwrap();
+        let later = pair_rules(Csr::new(&next.0, &next.1, SIZE).unwrap(), thresholds).unwrap();
+        // A rule between tags that the round left alone would have merged its antecedent.
+        prop_assert!(later.antecedents.iter().all(|&tag| marked[tag as usize] == 1));
+    }
+
+    #[test]
+    fn pairs_come_back_from_arrays(lists in lists(), thresholds in thresholds()) {
+        let counts = with_rows(&lists, tag_counts);
+        let pairs = with_rows(&lists, |rows| candidates(rows, &counts, &[1; SIZE], thresholds).unwrap());
+        prop_assert_eq!(&Pairs::from_arrays(SIZE, &pairs.antecedents(), pairs.consequents()).unwrap(), &pairs);
     }
 
     #[test]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
-from instag import TagTable, _core
+from instag import TagTable, _core, association
 
 tags = st.sampled_from([*"abcdefgh", "b1", "é", "数学"])
 some_rows = st.lists(st.lists(tags, max_size=7), max_size=24)
@@ -34,7 +34,7 @@ def ranks_of(table: TagTable) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
 
 def pair_rules(rows: list[list[str]], min_count: int, min_confidence: float) -> list[oracle.Rule]:
     table = table_of(rows)
-    arrays = _core.pair_rules(table.offsets, table.ids, len(table.vocabulary), min_count, min_confidence)
+    arrays = association.pair_rules(table, min_count, min_confidence)
     names = table.vocabulary.to_list()
     return [((names[a],), names[b], n, c) for a, b, n, c in zip(*(array.tolist() for array in arrays), strict=True)]
 
@@ -42,8 +42,7 @@ def pair_rules(rows: list[list[str]], min_count: int, min_confidence: float) -> 
 def merges(rows: list[list[str]], min_count: int, min_confidence: float) -> dict[str, tuple[str, int, float]]:
     table = table_of(rows)
     names = table.vocabulary.to_list()
-    size = len(names)
-    arrays = _core.merge_associations(table.offsets, table.ids, size, min_count, min_confidence, ranks_of(table))
+    arrays = association.merge_associations(table, ranks_of(table), min_count, min_confidence)
     into, moved, confidence = (array.tolist() for array in arrays)
     return {name: (names[into[tag]], moved[tag], confidence[tag]) for tag, name in enumerate(names)}
 
@@ -75,12 +74,12 @@ def test_the_order_of_rows_does_not_matter(rows: list[list[str]], limits: tuple[
 
 
 def test_a_tag_twice_in_a_row_counts_once() -> None:
-    offsets, ids = np.array([0, 3, 5, 7]), np.array([0, 0, 1, 1, 0, 0, 0], dtype=np.uint32)
-    antecedents, consequents, counts, confidences = _core.pair_rules(offsets, ids, 2, 2, 0.6)
-    assert antecedents.tolist() == [0, 1]
-    assert consequents.tolist() == [1, 0]
-    assert counts.tolist() == [2, 2]
-    assert confidences.tolist() == [2 / 3, 1.0]
+    table = np.array([0, 3, 5, 7]), np.array([0, 0, 1, 1, 0, 0, 0], dtype=np.uint32), 2
+    counts, marked = _core.tag_counts(*table), np.ones(2, np.uint8)
+    pairs = _core.rule_candidates(*table, counts, marked, 2, 0.6)
+    joint = _core.count_pairs(*table, *pairs)
+    found = _core.pair_rules(counts, *pairs, joint, 2, 0.6)
+    assert [array.tolist() for array in found] == [[0, 1], [1, 0], [2, 2], [2 / 3, 1.0]]
 
 
 def test_support_is_forty_rows_not_a_share() -> None:
@@ -121,8 +120,9 @@ def test_rows_of_20_000_tags_do_not_cost_their_square() -> None:
     rows = [*short, *[np.arange(width)] * 30]
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
     ids = np.concatenate(rows).astype(np.uint32)
+    table = TagTable.from_arrays([str(tag) for tag in range(width)], offsets, ids)
     for min_confidence in (0.99, 0.4):
-        antecedents, *_ = _core.pair_rules(offsets, ids, width, 40, min_confidence)
+        antecedents, *_ = association.pair_rules(table, 40, min_confidence)
         assert len(antecedents) == (0 if min_confidence == 0.99 else 2 * width)
 
 
@@ -131,16 +131,29 @@ def test_rows_of_20_000_tags_do_not_cost_their_square() -> None:
     [(0, 0.5, "`min_count` is a number of rows"), (1, 0.0, "above 0"), (1, 1.1, "at most 1"), (1, float("nan"), "NaN")],
 )
 def test_thresholds_outside_their_domain_are_refused(min_count: int, min_confidence: float, message: str) -> None:
-    offsets, ids = np.array([0, 1]), np.array([0], dtype=np.uint32)
-    for kernel in (_core.pair_rules, _core.merge_associations):
-        with pytest.raises(ValueError, match=message):
-            kernel(offsets, ids, 1, min_count, min_confidence)
+    with pytest.raises(ValueError, match=message):
+        association.pair_rules(table_of([["a"]]), min_count, min_confidence)
+    nothing = np.array([], np.uint32)
+    with pytest.raises(ValueError, match=message):
+        _core.pair_rules(np.array([1]), nothing, nothing, np.array([], np.int64), min_count, min_confidence)
 
 
-def test_merges_without_ranks_want_ids_by_count() -> None:
-    offsets, ids = np.array([0, 1]), np.array([1], dtype=np.uint32)
-    with pytest.raises(ValueError, match="ordered by count descending"):
-        _core.merge_associations(offsets, ids, 2, 1, 0.5)
-    assert _core.merge_associations(offsets, ids, 2, 1, 0.5, np.arange(2, dtype=np.uint32))[0].tolist() == [0, 1]
+def test_arrays_that_do_not_fit_each_other_are_refused() -> None:
+    def ids(*values: int) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+        return np.array(values, np.uint32)
+
+    counts, sure = np.array([3, 2]), np.array([1.0])
     with pytest.raises(ValueError, match="`ranks` has 1 entries"):
-        _core.merge_associations(offsets, ids, 2, 1, 0.5, np.arange(1, dtype=np.uint32))
+        _core.merge_round(ids(0), ids(1), sure, counts, ids(0))
+    with pytest.raises(ValueError, match="name the tag 2"):
+        _core.merge_round(ids(0), ids(2), sure, counts, ids(0, 1))
+    with pytest.raises(ValueError, match="must rise"):
+        _core.count_pairs(np.array([0, 0]), ids(), 2, ids(1, 0), ids(0, 1))
+    with pytest.raises(ValueError, match="name the tag 2"):
+        _core.count_pairs(np.array([0, 0]), ids(), 2, ids(0), ids(2))
+    with pytest.raises(ValueError, match="`joint` has 0 entries"):
+        _core.pair_rules(counts, ids(0), ids(1), np.array([], np.int64), 1, 0.5)
+    with pytest.raises(ValueError, match="`marked` has 1 entries"):
+        _core.rule_candidates(np.array([0, 0]), ids(), 2, counts, np.ones(1, np.uint8), 1, 0.5)
+    with pytest.raises(ValueError, match="id 1"):
+        _core.changed_tags(np.array([0, 1]), ids(1), ids(0))

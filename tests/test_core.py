@@ -60,14 +60,14 @@ def argument(rng: random.Random, hint: str) -> Any:
 
 @pytest.mark.parametrize("size", [2**32, 2**40, 2**62])
 @pytest.mark.parametrize(
-    "name", ["tag_counts", "frequent_itemsets", "pair_rules", "merge_associations", "complexity_first", "max_coverage"]
+    "name", ["tag_counts", "frequent_itemsets", "count_pairs", "first_rounds", "complexity_first", "max_coverage"]
 )
 def test_a_vocabulary_that_ids_cannot_number_is_refused_before_memory_is_taken(name: str, size: int) -> None:
     more = {
         "tag_counts": (),
         "frequent_itemsets": (1, 3, 10),
-        "pair_rules": (1, 0.9),
-        "merge_associations": (1, 0.9),
+        "count_pairs": (np.array([], np.uint32), np.array([], np.uint32)),
+        "first_rounds": (1, np.array([], np.int64)),
         "complexity_first": (1, None, None),
         "max_coverage": (1, None, None),
     }

@@ -28,7 +28,7 @@ def table_of(rows: list[list[str]]) -> TagTable:
     return TagTable.from_series(pl.Series("tags", rows, dtype=pl.List(pl.String)))
 
 
-def fates(made: Normalization) -> dict[str, oracle.Fate]:
+def fates(made: Normalization[TagTable]) -> dict[str, oracle.Fate]:
     return {row["raw"]: (row["step"], row["into"]) for row in made.ledger.iter_rows(named=True)}
 
 
@@ -72,7 +72,7 @@ def test_all_four_steps_equal_the_oracle(rows: list[list[str]]) -> None:
     assert made.steps["step"].to_list() == ["raw", "frequency", "rule", "semantic", "association"]
 
 
-def check_promises(made: Normalization, table: TagTable) -> None:
+def check_promises(made: Normalization[TagTable], table: TagTable) -> None:
     """What holds for every normalization, whatever its settings."""
     ledger, tags = made.ledger, made.table.vocabulary.to_list()
     assert ledger.columns == ["raw", "count", "step", "by", "into", "round", "evidence"]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from instag.analysis import Analysis, analyze
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
+    from instag.importing import scan_tags
     from instag.itemsets import association_rules, frequent_itemsets
     from instag.keyphrase import KeyphraseTagger
     from instag.normalization import Normalization, NormalizeSettings, normalize
     from instag.reading import Pool, read
     from instag.selection import Selection, SelectSettings, select
+    from instag.shards import TagShards
     from instag.table import TagTable
     from instag.tagger import Tagger
     from instag.tagging import Tagging, tag
@@ -36,6 +38,7 @@ _HOME = {
     "read": "reading",
     "SelectSettings": "selection",
     "Selection": "selection",
+    "TagShards": "shards",
     "TagTable": "table",
     "Tagger": "tagger",
     "Tagging": "tagging",
@@ -43,6 +46,7 @@ _HOME = {
     "analyze": "analysis",
     "association_rules": "itemsets",
     "frequent_itemsets": "itemsets",
+    "scan_tags": "importing",
     "select": "selection",
 }
 
@@ -59,6 +63,7 @@ __all__ = [
     "ProviderError",
     "SelectSettings",
     "Selection",
+    "TagShards",
     "TagTable",
     "Tagger",
     "Tagging",
@@ -67,6 +72,7 @@ __all__ = [
     "frequent_itemsets",
     "normalize",
     "read",
+    "scan_tags",
     "select",
     "tag",
 ]

@@ -96,21 +96,34 @@ def itemset_rules(
     By the antecedent's length, its ids (ordered by rank, as in an itemset), then the consequent.
     """
 
-def pair_rules(offsets: I64, ids: U32, size: int, min_count: int, min_confidence: float) -> tuple[U32, U32, I64, F64]:
-    """Rules A => B as (antecedents, consequents, counts, confidences), by antecedent, then consequent.
+def rule_candidates(
+    offsets: I64, ids: U32, size: int, counts: I64, marked: U8, min_count: int, min_confidence: float
+) -> tuple[U32, U32]:
+    """Pairs of a shard that may be rules of the pool, from marked (not 0) antecedents: (antecedents, consequents).
 
-    `counts` are the rows with both tags, at least `min_count`; the confidence is that over the rows of the antecedent.
+    `counts` are the pool's. By antecedent, then consequent. Every rule of the pool is a candidate in some shard.
     """
 
-def merge_associations(
-    offsets: I64, ids: U32, size: int, min_count: int, min_confidence: float, ranks: U32 | None = None
-) -> tuple[U32, NDArray[np.int32], F64]:
-    """Pair rules merged round after round until none is left: (into, round, confidence), one entry a tag.
+def count_pairs(offsets: I64, ids: U32, size: int, antecedents: U32, consequents: U32) -> I64:
+    """Rows of a shard that hold both tags of each pair; pairs rise by antecedent, then consequent, without repeats."""
 
-    `into` is the tag it ends in (itself where it stays), `round` the round from 1 in which a rule moved it (0: none
-    did), `confidence` that rule's (0 where none did). Ties go to the smaller rank: `ranks` are the tags' places in the
-    bytewise order of their names; without them ids serve, and must be ordered by count descending, then bytewise.
+def pair_rules(
+    counts: I64, antecedents: U32, consequents: U32, joint: I64, min_count: int, min_confidence: float
+) -> tuple[U32, U32, I64, F64]:
+    """The candidates that are rules, as (antecedents, consequents, joint, confidences).
+
+    `joint` rows of the pool hold both, at least `min_count`; the confidence is those over the antecedent's `counts`.
     """
+
+def merge_round(antecedents: U32, consequents: U32, confidences: F64, counts: I64, ranks: U32) -> tuple[U32, F64]:
+    """Where each tag goes in one round of merging by these rules: (tag at the end, confidence that moved it or 0).
+
+    An antecedent goes to its consequent of highest confidence, then the rarer one (`counts`), then the one of smaller
+    rank; a cycle collapses into its most frequent member.
+    """
+
+def changed_tags(offsets: I64, ids: U32, ends: U32) -> U8:
+    """1 for the tags, as they are after the round, of every row of a shard that the round changes."""
 
 # ---- analyze ----
 
@@ -123,12 +136,34 @@ def first_seen(offsets: I64, ids: U32, size: int, rows: I64, positions: I64 | No
 # ---- select ----
 
 def complexity_first(
-    offsets: I64, ids: U32, size: int, k: int, complexity: F64 | None = None, eligible: U8 | None = None
+    offsets: I64,
+    ids: U32,
+    size: int,
+    k: int,
+    complexity: F64 | None = None,
+    eligible: U8 | None = None,
+    numbers: I64 | None = None,
 ) -> tuple[I64, I32, I64]:
     """Algorithm 1 of #InsTag in one pass: (rows in pick order, their rounds from 1, tags new in the round).
 
-    Samples rank by `complexity` (by default the number of tags) descending, then by row. Fewer than `k` come back where
-    fewer are eligible (not 0) and hold a tag.
+    Samples rank by `complexity` (by default the number of tags) descending, then by row; a row's number is its entry in
+    `numbers`, by default its place. Fewer than `k` come back where fewer are eligible (not 0) and hold a tag.
+    """
+
+def first_rounds(
+    offsets: I64,
+    ids: U32,
+    size: int,
+    last_round: int,
+    numbers: I64,
+    complexity: F64 | None = None,
+    eligible: U8 | None = None,
+) -> tuple[I64, F64, I64, U32, bool]:
+    """What a shard can add to `complexity_first` in rounds up to `last_round`, as a smaller table of its samples.
+
+    (numbers, complexity, offsets, ids, whether samples were left out), in rank order. Of shards put together, or of
+    several such tables, the first rounds are those of the whole pool: exact where rounds up to `last_round` hold
+    enough samples, or none was left out.
     """
 
 def max_coverage(
@@ -137,7 +172,13 @@ def max_coverage(
     """Lazy greedy coverage of tags, weighted: (rows in pick order, rounds from 1, tags new in the round)."""
 
 def most_complex(
-    offsets: I64, ids: U32, size: int, k: int, complexity: F64 | None = None, eligible: U8 | None = None
+    offsets: I64,
+    ids: U32,
+    size: int,
+    k: int,
+    complexity: F64 | None = None,
+    eligible: U8 | None = None,
+    numbers: I64 | None = None,
 ) -> I64:
     """The first `k` rows that hold a tag, by `complexity` (by default the number of tags) descending, then by row."""
 

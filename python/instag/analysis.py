@@ -10,12 +10,14 @@ import numpy as np
 from instag import _core
 from instag.errors import DataError
 from instag.selection import _numbers, random_order
+from instag.shards import each
 from instag.table import FROM_SERIES
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
+    from instag.shards import TagRows
     from instag.table import TagTable
 
 CURVE_RATIO = 1.3  # between points of a coverage curve: 43 points at 90,000 samples, 61 at 10 million
@@ -71,7 +73,7 @@ class Analysis:
 
 
 def analyze(
-    table: TagTable,
+    table: TagRows,
     source: pl.Series | pl.DataFrame | None = None,
     *,
     turns: ArrayLike | None = None,
@@ -116,7 +118,7 @@ def analyze(
         raise DataError(f"`vocabulary_size` is {vocabulary_size}, but {occurring} tags occur")
     all_tags = max(occurring if vocabulary_size is None else vocabulary_size, 1)
 
-    lengths = np.diff(table.offsets)
+    lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.int32))))
     names, members = _members(source, n)
     described, curves, held = [], [], []
     for name, rows in [(None, np.arange(n)), *zip(names, members, strict=True)]:
@@ -130,7 +132,7 @@ def analyze(
                 int(query_counts[rows].sum()),
                 tags,
                 tags / all_tags,
-                int(lengths[whole].sum()) / len(whole) if len(whole) else None,
+                int(lengths[whole].sum(dtype=np.int64)) / len(whole) if len(whole) else None,
                 None if turn_counts is None or not len(rows) else int(turn_counts[rows].sum()) / len(rows),
             )
         )
@@ -191,11 +193,20 @@ def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str]
     return rows["source"].to_list(), [series.to_numpy() for series in rows["row"]]
 
 
-def _first_seen(table: TagTable, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each tag its first position among `rows` in random order (seed 0), -1 where none holds it."""
+def _first_seen(table: TagRows, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each tag its first position among `rows`, which rise, in random order (seed 0), -1 where none holds it."""
     positions = np.empty(len(rows), np.int64)
     positions[random_order(len(rows), len(rows), seed=0)] = np.arange(len(rows))
-    return _core.first_seen(table.offsets, table.ids, len(table.vocabulary), rows, positions)
+
+    def of_shard(shard: TagTable, start: int) -> NDArray[np.int64]:
+        here = slice(*np.searchsorted(rows, [start, start + len(shard)]))
+        return _core.first_seen(*shard.csr, rows[here] - start, positions[here])
+
+    never = np.int64(-1).astype(np.uint64)  # the largest number there is, so that the least of several shards is right
+    first = np.full(len(table.vocabulary), never)
+    for part in each(table, of_shard):
+        np.minimum(first, part.astype(np.uint64), out=first)
+    return first.astype(np.int64)
 
 
 def _curve(name: str | None, first: NDArray[np.int64], samples: int, all_tags: int) -> pl.DataFrame:

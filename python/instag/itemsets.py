@@ -7,6 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from instag import _core
+from instag.association import pair_rules
 from instag.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from instag.table import TagTable
+    from instag.shards import TagRows
 
 
 def frequent_itemsets(
-    table: TagTable, *, min_count: int = 40, max_length: int | None = None, max_itemsets: int = 20_000_000
+    table: TagRows, *, min_count: int = 40, max_length: int | None = None, max_itemsets: int = 20_000_000
 ) -> pl.DataFrame:
     """Every set of tags that at least `min_count` rows hold together.
 
@@ -38,14 +39,14 @@ def frequent_itemsets(
     length = sys.maxsize if max_length is None else _at_least_one("max_length", max_length)
     limits = (_rows("min_count", min_count), length, _at_least_one("max_itemsets", max_itemsets))
     try:
-        offsets, ids, counts = _core.frequent_itemsets(table.offsets, table.ids, len(table.vocabulary), *limits)
+        offsets, ids, counts = _core.frequent_itemsets(*table.whole().csr, *limits)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return pl.DataFrame({"itemset": _lists(table, offsets, ids), "count": counts})
 
 
 def association_rules(
-    table: TagTable,
+    table: TagRows,
     *,
     min_count: int = 40,
     min_confidence: float = 0.99,
@@ -70,13 +71,13 @@ def association_rules(
     import polars as pl
 
     rows, length = _rows("min_count", min_count), _at_least_one("max_antecedent", max_antecedent)
-    limit, arrays = _at_least_one("max_itemsets", max_itemsets), (table.offsets, table.ids, len(table.vocabulary))
+    limit = _at_least_one("max_itemsets", max_itemsets)
     try:
         if length == 1:
-            antecedents, consequents, counts, confidences = _core.pair_rules(*arrays, rows, min_confidence)
+            antecedents, consequents, counts, confidences = pair_rules(table, rows, min_confidence)
             offsets = np.arange(len(antecedents) + 1, dtype=np.int64)
         else:
-            found = _core.itemset_rules(*arrays, rows, min_confidence, length, limit)
+            found = _core.itemset_rules(*table.whole().csr, rows, min_confidence, length, limit)
             offsets, antecedents, consequents, counts, confidences = found
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -89,7 +90,7 @@ def association_rules(
     return pl.DataFrame(columns)
 
 
-def _lists(table: TagTable, offsets: NDArray[np.int64], ids: NDArray[np.uint32]) -> pl.Series:
+def _lists(table: TagRows, offsets: NDArray[np.int64], ids: NDArray[np.uint32]) -> pl.Series:
     import polars as pl
 
     return pl.DataFrame(_core.to_lists(table.vocabulary, offsets, ids))["tags"].cast(pl.List(pl.String))

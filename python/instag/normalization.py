@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import numpy as np
 
 from instag import _core
+from instag.association import merge_associations
 from instag.embedders import resolve
 from instag.errors import ConfigError, DataError
 from instag.semantic import WIDEST_DISTANCE, Linkage, Neighbors, merge_semantic
-from instag.table import FROM_SERIES, TagTable
+from instag.shards import DROPPED, TagShards
+from instag.table import FROM_SERIES, TagTable, by_count, places
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
 
     from instag.embedders import Embedder
 
-T = TypeVar("T", np.int64, np.uint32)
+Rows = TypeVar("Rows", TagTable, TagShards)
 
 STEPS = ("frequency", "rule", "semantic", "association")
-DROPPED = 2**32 - 1  # what `_core.remap` drops
 RULE_COUNT_RATIO = 2  # the paper's 40 / 20: `min_rule_count` for a `min_count`
 USABLE_TAGS = 100
 
@@ -101,7 +102,7 @@ _SETTINGS_OF = {
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Normalization:
+class Normalization(Generic[Rows]):
     """What `normalize` made.
 
     `table`: the same rows over the final vocabulary (by count descending, then bytewise). `ledger`: one row a raw tag,
@@ -112,7 +113,7 @@ class Normalization:
     all rows). `notes`: lines for people.
     """
 
-    table: TagTable
+    table: Rows
     ledger: pl.DataFrame
     steps: pl.DataFrame
     notes: list[str]
@@ -123,7 +124,7 @@ class Normalization:
 
 
 def normalize(
-    table: TagTable,
+    table: Rows,
     *,
     min_count: int = 20,
     max_cosine_distance: float | None = None,
@@ -135,7 +136,7 @@ def normalize(
     stemmer: str = "porter",
     paper_rules: bool = False,
     skip: Sequence[str] = (),
-) -> Normalization:
+) -> Normalization[Rows]:
     """Makes raw tags consistent by the paper's four steps, in this order; `skip` leaves steps out by name.
 
     `frequency` drops raw strings in fewer than `min_count` rows (give one row a query). `rule` merges tags of one rule
@@ -154,7 +155,7 @@ def normalize(
     >>> made.steps.rows()
     [('raw', 5, 6), ('frequency', 5, 6), ('rule', 4, 6)]
     """
-    if not isinstance(table, TagTable):
+    if not isinstance(table, (TagTable, TagShards)):
         raise DataError(f"`table` is a {type(table).__name__}, must be a TagTable", hint=FROM_SERIES)
     settings = NormalizeSettings(
         min_count=min_count,
@@ -179,17 +180,17 @@ def normalize(
     return work.finish()
 
 
-class _Work:
+class _Work(Generic[Rows]):
     """The vocabulary while the steps run: which tag each raw tag is now, and by which raw tag each is called.
 
     Tags are numbered by the order of their names (`_by_surface`), so nothing depends on the order of the input.
     """
 
-    def __init__(self, table: TagTable) -> None:
+    def __init__(self, table: Rows) -> None:
         size = len(table.vocabulary)
         self.raw, self.counts = table.vocabulary, table.counts
-        self.source = table
-        self.rows: tuple[NDArray[np.int64], NDArray[np.uint32]] | None = table.offsets, table.ids  # None: to be mapped
+        self.source: Rows = table
+        self.rows: Rows | None = table  # None: to be renamed
         self.at = np.arange(size)  # raw tag -> tag, -1 where dropped
         self.names = np.arange(size)  # tag -> raw tag
         self.tag_counts = table.counts
@@ -197,7 +198,7 @@ class _Work:
         self.round = np.zeros(size, np.int32)
         self.evidence = np.full(size, np.nan)
         self.by: dict[str, str] = {}  # the stemmer of `rule`, the embedder of `semantic`
-        self.steps: list[tuple[str, int, int]] = [("raw", size, len(table.ids))]
+        self.steps: list[tuple[str, int, int]] = [("raw", size, int(table.counts.sum()))]
         self.notes: list[str] = []
 
     def frequency(self, settings: NormalizeSettings) -> None:
@@ -244,11 +245,10 @@ class _Work:
 
     def association(self, settings: NormalizeSettings) -> None:
         """Merges a tag into the one that nearly always comes with it, to the fixed point."""
-        offsets, ids = self._mapped()
-        bytewise = _places(np.asarray(self.raw.gather(self.names).arg_sort(), np.uint32))
-        into, rounds, confidence = _core.merge_associations(
-            offsets, ids, len(self.names), settings.min_rule_count, settings.min_rule_confidence, bytewise
-        )
+        names = self.raw.gather(self.names)
+        bytewise = places(np.asarray(names.arg_sort(), np.uint32))
+        limits = settings.min_rule_count, settings.min_rule_confidence
+        into, rounds, confidence = merge_associations(self._renamed(), bytewise, *limits)
         moved, last = int((rounds > 0).sum()), int(rounds.max(initial=0))
         self.notes.append(f"association: {moved:,} tags merged in {last} round{'' if last == 1 else 's'}")
         if len(self.tag_counts) and self.tag_counts.max() < settings.min_rule_count:
@@ -275,7 +275,7 @@ class _Work:
             np.minimum.at(best, groups, place)
             names = self.names[np.argsort(place)[best]]
         order = np.argsort(_by_surface(self.raw.gather(names), self.counts[names]))
-        groups, names = _places(order)[groups], names[order]
+        groups, names = places(order)[groups], names[order]
 
         alive = np.flatnonzero(self.at >= 0)
         before = self.at[alive]
@@ -286,27 +286,25 @@ class _Work:
         self.evidence[moved] = np.nan if evidence is None else evidence[moved_from]
         self.round[moved] = 0 if rounds is None else rounds[moved_from]
         self.at[alive], self.names, self.rows = after, names, None
-        offsets, ids = self._mapped()
-        self.tag_counts = _core.tag_counts(offsets, ids, len(names))
-        self.steps.append((step, len(names), len(ids)))
+        self.tag_counts = self._renamed().counts
+        self.steps.append((step, len(names), int(self.tag_counts.sum())))
 
-    def _mapped(self) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    def _renamed(self) -> Rows:
         """The rows in the tags of now."""
         if self.rows is None:
             to = np.where(self.at < 0, DROPPED, self.at).astype(np.uint32)
-            self.rows = _core.remap(self.source.offsets, self.source.ids, to, len(self.names))
+            self.rows = self.source.renamed(self.raw.gather(self.names), to)
         return self.rows
 
-    def finish(self) -> Normalization:
+    def finish(self) -> Normalization[Rows]:
         """The table in its final order, and the ledger."""
         import polars as pl
 
-        offsets, ids = self._mapped()
-        order = _by_count(self.raw.gather(self.names), self.tag_counts)
-        places = _places(order)
+        order = by_count(self.raw.gather(self.names), self.tag_counts)
+        place = places(order)
         vocabulary = self.raw.gather(self.names[order]).alias("tag")
-        table = TagTable(vocabulary, offsets, places.astype(np.uint32)[ids], _checked=True)
-        into = pl.Series(np.append(places, -1)[self.at]).replace(-1, None)
+        table = self._renamed().renamed(vocabulary, place.astype(np.uint32), self.tag_counts[order])
+        into = pl.Series(np.append(place, -1)[self.at]).replace(-1, None)
         step = pl.Series(["rare", "kept", *STEPS]).gather(self.step.astype(np.int64) + 1)
         ledger = pl.DataFrame(
             {
@@ -318,7 +316,7 @@ class _Work:
                 "round": pl.Series(self.round).replace(0, None),
                 "evidence": pl.Series(self.evidence).fill_nan(None),
             }
-        )[_by_count(self.raw, self.counts)]
+        )[by_count(self.raw, self.counts)]
         steps = pl.DataFrame(self.steps, schema=["step", "tags", "occurrences"], orient="row")
         return Normalization(table, ledger, steps, self.notes)
 
@@ -329,26 +327,7 @@ def _by_surface(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64
 
     frame = pl.DataFrame({"word": words, "count": counts, "length": words.str.len_chars()}).with_row_index()
     order = frame.sort("count", "length", "word", descending=[True, False, False])["index"]
-    return _places(np.asarray(order, np.int64))
-
-
-def _by_count(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The order by count descending, then bytewise."""
-    import polars as pl
-
-    frame = pl.DataFrame({"word": words, "count": counts})
-    rising = (pl.col("count").diff() < 0) | ((pl.col("count").diff() == 0) & (pl.col("word") > pl.col("word").shift()))
-    if frame.select(rising.fill_null(True).all()).item():  # as interning leaves it
-        return np.arange(len(words))
-    frame = frame.with_row_index()
-    return np.asarray(frame.sort("count", "word", descending=[True, False])["index"], np.int64)
-
-
-def _places(order: NDArray[T]) -> NDArray[T]:
-    """The inverse of a permutation, in its type."""
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order), dtype=order.dtype)
-    return places
+    return places(np.asarray(order, np.int64))
 
 
 def _small_pool(counts: NDArray[np.int64], min_count: int) -> list[str]:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instag import _core
+from instag import _core, picking
 from instag.errors import ConfigError, DataError
+from instag.shards import each
 from instag.table import FROM_SERIES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from instag.shards import TagRows
     from instag.table import TagTable
 
 METHODS = ("complexity-first", "random", "complexity", "coverage")
 COMPLEXITIES = ("union", "mean-per-turn", "max-turn")
 RANKED = ("complexity-first", "complexity")  # the methods that look at complexity
 RANDOM_SEEDS = 20
+TAKEN_AT_ONCE = 10_000_000  # rows of random subsets held in memory together
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,32 @@ class Baseline:
 class _Pool:
     """What a selection was made from, for what is computed only when asked."""
 
-    table: TagTable
+    table: TagRows
     eligible: NDArray[np.bool_] | None
     turns: NDArray[np.int64] | None
     tags: int  # that occur
 
-    @cached_property
-    def rows(self) -> NDArray[np.int64]:
-        return _eligible_rows(len(self.table), self.eligible)
+    @property
+    def size(self) -> int:
+        """Rows that may be picked."""
+        return len(self.table) if self.eligible is None else int(np.count_nonzero(self.eligible))
 
-    def tag_sum(self, rows: NDArray[np.int64]) -> int:
-        return int((self.table.offsets[rows + 1] - self.table.offsets[rows]).sum())
+    def shuffled(self, k: int, seed: int) -> NDArray[np.int64]:
+        """The first `k` of them in the random order of `seed`."""
+        order = random_order(self.size, k, seed)
+        return order if self.eligible is None else np.flatnonzero(self.eligible)[order]
+
+    @property
+    def untagged(self) -> int:
+        """Rows that may be picked, but hold no tag."""
+
+        def of_shard(shard: TagTable, first: int) -> int:
+            empty = np.diff(shard.offsets) == 0
+            return int(
+                np.count_nonzero(empty if self.eligible is None else empty & self.eligible[first:][: len(shard)])
+            )
+
+        return sum(each(self.table, of_shard))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -98,8 +116,8 @@ class Selection:
 
     `rows` (int64) are row numbers of the table. `rounds` (int32, from 1) and `gains` (int64, tags new in their round)
     are None where the method has none. `coverage` (float64) is the cumulative share of the table's tags, those that
-    some row holds, after each pick. `notes` say what a reader must know, one sentence each. `random` is computed when
-    first asked for.
+    some row holds, after each pick; `mean_tags` the mean number of tags a pick (0.0 where nothing was). `notes` say
+    what a reader must know, one sentence each. `random` is computed when first asked for.
     """
 
     rows: NDArray[np.int64]
@@ -107,13 +125,9 @@ class Selection:
     gains: NDArray[np.int64] | None
     coverage: NDArray[np.float64]
     method: str
+    mean_tags: float
     notes: tuple[str, ...]
     _pool: _Pool
-
-    @property
-    def mean_tags(self) -> float:
-        """Mean number of tags a picked sample; 0.0 where nothing was picked."""
-        return self._pool.tag_sum(self.rows) / max(len(self.rows), 1)
 
     @property
     def mean_turns(self) -> float | None:
@@ -127,13 +141,16 @@ class Selection:
         pool, k = self._pool, len(self.rows)
         seen, squares = np.zeros(k, np.int64), np.zeros(k, np.int64)
         tags, turns = [], []
-        for seed in range(RANDOM_SEEDS):
-            rows = pool.rows[random_order(len(pool.rows), k, seed)]
-            count = tags_seen(pool.table, rows)
-            seen += count
-            squares += count * count
-            tags.append(pool.tag_sum(rows))
-            turns.append(0 if pool.turns is None else int(pool.turns[rows].sum()))
+        at_once = max(min(TAKEN_AT_ONCE // max(k, 1), RANDOM_SEEDS), 1)  # shards are read once for so many subsets
+        for start in range(0, RANDOM_SEEDS, at_once):
+            subsets = [pool.shuffled(k, seed) for seed in range(start, min(start + at_once, RANDOM_SEEDS))]
+            taken = pool.table.take(np.concatenate(subsets))
+            for at, rows in enumerate(subsets):
+                count = tags_seen(taken, np.arange(at * k, at * k + k))
+                seen += count
+                squares += count * count
+                tags.append(int(taken.offsets[at * k + k] - taken.offsets[at * k]))
+                turns.append(0 if pool.turns is None else int(pool.turns[rows].sum()))
         n, all_tags = RANDOM_SEEDS, max(pool.tags, 1)
         coverage_std = np.sqrt((n * squares - seen * seen) / (n * (n - 1))) / all_tags
         mean_tags, mean_turns = (_mean_and_std(sums, max(k, 1)) for sums in (tags, turns))
@@ -151,7 +168,7 @@ class Selection:
 
 
 def select(
-    table: TagTable,
+    table: TagRows,
     k: int = 6000,
     method: str = "complexity-first",
     seed: int = 0,
@@ -195,30 +212,31 @@ def select(
             raise ConfigError(f"`{name}` is given, but the method `{method}` does not look at it")
     mask = _numbers(eligible, np.dtype(np.bool_), "eligible", rows)
     turn_counts = _numbers(turns, np.dtype(np.int64), "turns", rows)
-    csr = (table.offsets, table.ids, size)
-    bits = None if mask is None else mask.view(np.uint8)
-    wanted = min(settings.k, rows)
+    ranks = _numbers(complexity, np.dtype(np.float64), "complexity", rows)
+    floats = _numbers(weights, np.dtype(np.float64), "weights", size)
+    pool, wanted = _Pool(table, mask, turn_counts, 0), min(settings.k, rows)
+    picked: NDArray[np.int64]
+    rounds: NDArray[np.int32] | None
+    gains: NDArray[np.int64] | None
     rounds = gains = None
     try:
         if method == "random":
-            candidates = _eligible_rows(rows, mask)
-            picked = candidates[random_order(len(candidates), min(wanted, len(candidates)), settings.seed)]
+            picked = pool.shuffled(min(wanted, pool.size), settings.seed)
         elif method == "coverage":
-            floats = _numbers(weights, np.dtype(np.float64), "weights", size)
-            picked, rounds, gains = _core.max_coverage(*csr, wanted, floats, bits)
+            picked, rounds, gains = picking.max_coverage(table, wanted, floats, mask)
+        elif method == "complexity":
+            picked, rounds, gains = picking.most_complex(table, wanted, ranks, mask)
         else:
-            floats = _numbers(complexity, np.dtype(np.float64), "complexity", rows)
-            if method == "complexity":
-                picked = _core.most_complex(*csr, wanted, floats, bits)
-            else:
-                picked, rounds, gains = _core.complexity_first(*csr, wanted, floats, bits)
+            picked, rounds, gains = picking.complexity_first(table, wanted, ranks, mask)
     except ValueError as error:
         raise DataError(str(error)) from None
-    seen = tags_seen(table, picked)
+    taken = table.take(picked)
+    seen = tags_seen(taken, np.arange(len(picked)))
     # Counting the tags that occur takes as long as selecting: not where the picks hold every tag there is.
     tags = size if seen[-1:].tolist() == [size] else int(np.count_nonzero(table.counts))
-    pool, coverage = _Pool(table, mask, turn_counts, tags), seen / max(tags, 1)
-    return Selection(picked, rounds, gains, coverage, method, _notes(settings, pool, len(picked)), pool)
+    pool, mean_tags = replace(pool, tags=tags), len(taken.ids) / max(len(picked), 1)
+    notes = _notes(settings, pool, len(picked))
+    return Selection(picked, rounds, gains, seen / max(tags, 1), method, mean_tags, notes, pool)
 
 
 def turn_complexity(
@@ -270,15 +288,10 @@ def random_order(n: int, k: int, seed: int) -> NDArray[np.int64]:
     return _core.draw(n, np.random.PCG64(seed).random_raw(k))
 
 
-def _eligible_rows(rows: int, eligible: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    return np.arange(rows) if eligible is None else np.flatnonzero(eligible)
-
-
 def _notes(settings: SelectSettings, pool: _Pool, picked: int) -> tuple[str, ...]:
     if picked == settings.k:
         return ()
-    left_out = len(pool.table) - len(pool.rows)
-    untagged = int(np.count_nonzero(np.diff(pool.table.offsets)[pool.rows] == 0))
+    left_out, untagged = len(pool.table) - pool.size, pool.untagged
     reasons = [f"the pool has {len(pool.table):,} samples"]
     if left_out:
         reasons.append(f"{left_out:,} of them are not eligible")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+T = TypeVar("T", np.int64, np.uint32)
 
 FROM_SERIES = "make one with `TagTable.from_series(series)`"
 
@@ -108,6 +109,52 @@ class TagTable:
 
         return pl.DataFrame(_core.to_lists(self.vocabulary, self.offsets, self.ids))["tags"]
 
+    @property
+    def csr(self) -> tuple[NDArray[np.int64], NDArray[np.uint32], int]:
+        """(offsets, ids, size of the vocabulary): what kernels take."""
+        return self.offsets, self.ids, len(self.vocabulary)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """The first row of each shard, and the number of rows: a table is one shard (see `TagShards`)."""
+        return np.array([0, len(self)], np.int64)
+
+    def shard(self, at: int) -> TagTable:
+        """The table itself."""
+        return self
+
+    def whole(self) -> TagTable:
+        """The table itself."""
+        return self
+
+    def renamed(
+        self, vocabulary: pl.Series, into: NDArray[np.uint32], counts: NDArray[np.int64] | None = None
+    ) -> TagTable:
+        """The same rows over another vocabulary: `into[id]` for each id, dropped where that is 2**32 - 1.
+
+        Of equal ids in a row the first is kept. `counts` are the new table's, where they are known. Linear.
+
+        >>> import polars as pl
+        >>> table = TagTable.from_arrays(["maths", "math", "art"], [0, 2, 3], [0, 1, 2])
+        >>> table.renamed(pl.Series(["math", "art"]), np.array([0, 0, 1], np.uint32)).to_series().to_list()
+        [['math'], ['art']]
+        """
+        table = TagTable(vocabulary, *_core.remap(self.offsets, self.ids, into, len(vocabulary)), _checked=True)
+        if counts is not None:
+            table.__dict__["counts"] = counts
+        return table
+
+    def take(self, rows: NDArray[np.int64]) -> TagTable:
+        """The rows of these numbers, in this order; a row may be taken more than once.
+
+        >>> TagTable.from_arrays(["math", "art"], [0, 1, 2], [0, 1]).take(np.array([1, 1])).to_series().to_list()
+        [['art'], ['art']]
+        """
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        offsets = np.concatenate([[0], lengths.cumsum()])
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return TagTable(self.vocabulary, offsets, self.ids[at], _checked=True)
+
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Rows that hold each tag, in vocabulary order."""
@@ -134,3 +181,22 @@ def _array(values: Any, dtype: type[np.generic], name: str) -> NDArray[Any]:
     if array.size and (int(array.min()) < limits.min or int(array.max()) > limits.max):
         raise DataError(f"`{name}` holds a value outside {limits.min}..{limits.max}")
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def by_count(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order of a vocabulary: by count descending, then bytewise."""
+    import polars as pl
+
+    frame = pl.DataFrame({"word": words, "count": counts})
+    rising = (pl.col("count").diff() < 0) | ((pl.col("count").diff() == 0) & (pl.col("word") > pl.col("word").shift()))
+    if frame.select(rising.fill_null(True).all()).item():  # as interning leaves it
+        return np.arange(len(words))
+    frame = frame.with_row_index()
+    return np.asarray(frame.sort("count", "word", descending=[True, False])["index"], np.int64)
+
+
+def places(order: NDArray[T]) -> NDArray[T]:
+    """The inverse of a permutation, in its type."""
+    inverse = np.empty_like(order)
+    inverse[order] = np.arange(len(order), dtype=order.dtype)
+    return inverse

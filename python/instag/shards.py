@@ -1,0 +1,246 @@
+"""Tag tables larger than memory: shards over one vocabulary, each made again whenever it is asked for.
+
+Whatever is computed from rows of tags is computed from one shard, then merged. A `TagTable` is the case of one shard,
+so a stage is written once, with what both have: `vocabulary`, `counts`, `starts`, `shard`, `renamed`, `take`, `whole`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+
+from instag import _core
+from instag.errors import ArtifactError, DataError
+from instag.table import TagTable, by_count, places
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+DROPPED = 2**32 - 1  # what `renamed` drops
+AT_ONCE = 2  # shards worked on at a time; kernels with threads of their own fill the rest of a larger machine
+SPILL_ABOVE = 4 << 30  # bytes of rows kept in memory; the rest goes to a temporary folder
+MERGE_ABOVE = 4_000_000  # strings of shards that may wait before they are merged into the vocabulary
+
+
+class TagShards:
+    """Rows of tags in shards over one vocabulary: what a `TagTable` is, for pools larger than memory.
+
+    `scan_tags` makes one, and `normalize` another from it; `analyze`, `select` and `association_rules` take it too,
+    each with the same result as from one table of all rows. `vocabulary` and `counts` are a table's. The rows are held
+    as ids, in memory up to 4 GiB and above that in a temporary folder that goes with the object.
+    """
+
+    def __init__(
+        self,
+        vocabulary: pl.Series,
+        stored: Sequence[Stored],
+        maps: Sequence[NDArray[np.uint32]],
+        counts: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._stored = stored
+        self._maps = maps  # of each shard: its own ids -> ids of the vocabulary
+        self.starts = np.cumsum([0, *(part.rows for part in stored)], dtype=np.int64)
+        if counts is not None:
+            counts.setflags(write=False)
+            self.__dict__["counts"] = counts
+
+    def shard(self, at: int) -> TagTable:
+        """One shard as a table over the whole vocabulary; it holds the rows from `starts[at]` to `starts[at + 1]`."""
+        offsets, ids = _core.remap(*self._stored[at].load(), self._maps[at], len(self.vocabulary))
+        return TagTable(self.vocabulary, offsets, ids, _checked=True)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows that hold each tag, in vocabulary order."""
+        counts = np.zeros(len(self.vocabulary), np.int64)
+        for part in each(self, lambda shard, _: shard.counts):
+            counts += part
+        counts.setflags(write=False)
+        return counts
+
+    def renamed(
+        self, vocabulary: pl.Series, into: NDArray[np.uint32], counts: NDArray[np.int64] | None = None
+    ) -> TagShards:
+        """The same rows over another vocabulary, as `TagTable.renamed`; the rows are not read now."""
+        to = np.append(into, np.uint32(DROPPED))  # what a shard has dropped stays so
+        maps = [to[np.minimum(own, len(into))] for own in self._maps]
+        return TagShards(vocabulary, self._stored, maps, counts)
+
+    def take(self, rows: NDArray[np.int64]) -> TagTable:
+        """The rows of these numbers, in this order, as one table; reads the shards that hold any of them."""
+        shard_of = np.searchsorted(self.starts, rows, side="right") - 1
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise DataError(f"rows are numbered from 0 to {len(self) - 1}, others were asked for")
+        wanted = {int(self.starts[at]): np.flatnonzero(shard_of == at) for at in np.unique(shard_of)}
+        only = np.unique(shard_of)
+        taken = each(self, lambda shard, first: shard.take(rows[wanted[first]] - first), only=only.tolist())
+        back = np.argsort(np.concatenate([np.empty(0, np.int64), *wanted.values()]), kind="stable")
+        return joined(self.vocabulary, list(taken)).take(back)
+
+    def whole(self) -> TagTable:
+        """All rows as one table, in memory."""
+        return joined(self.vocabulary, list(each(self, lambda shard, _: shard)))
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __repr__(self) -> str:
+        return f"TagShards({len(self._stored):,} shards, {len(self):,} rows, {len(self.vocabulary):,} tags)"
+
+
+TagRows: TypeAlias = "TagTable | TagShards"
+
+
+def each(table: TagRows, work: Callable[[TagTable, int], T], only: Sequence[int] | None = None) -> Iterator[T]:
+    """`work(shard, number of its first row)` of every shard (or `only` those), in order, some of them at a time.
+
+    >>> table = TagTable.from_arrays(["math", "art"], [0, 1, 3], [0, 0, 1])
+    >>> list(each(table, lambda shard, first: (first, len(shard))))
+    [(0, 2)]
+    """
+    numbers = range(len(table.starts) - 1) if only is None else only
+
+    def run(at: int) -> T:
+        return work(table.shard(at), int(table.starts[at]))
+
+    if len(numbers) < 2:
+        yield from map(run, numbers)
+        return
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        waiting = [threads.submit(run, at) for at in numbers[:AT_ONCE]]
+        try:
+            for at in [*numbers[AT_ONCE:], *[None] * len(waiting)]:
+                done = waiting.pop(0).result()
+                if at is not None:
+                    waiting.append(threads.submit(run, at))
+                yield done
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def joined(vocabulary: pl.Series, tables: Sequence[TagTable]) -> TagTable:
+    """Tables over one vocabulary, one below the other."""
+    ends = np.cumsum([0, *(len(table.ids) for table in tables)], dtype=np.int64)
+    offsets = [table.offsets[1:] + end for table, end in zip(tables, ends, strict=False)]
+    ids = np.concatenate([np.empty(0, np.uint32), *(table.ids for table in tables)])
+    return TagTable(vocabulary, np.concatenate([np.zeros(1, np.int64), *offsets]), ids, _checked=True)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The rows of one shard over its own ids, in memory or in a file (the offsets, then the ids)."""
+
+    rows: int
+    arrays: tuple[NDArray[np.int64], NDArray[np.uint32]] | None
+    path: Path | None = None
+    folder: tempfile.TemporaryDirectory[str] | None = None  # kept as long as a shard is in it
+
+    def load(self) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """(offsets, ids)."""
+        if self.arrays is not None:
+            return self.arrays
+        assert self.path is not None
+        try:
+            with open(self.path, "rb") as file:
+                offsets = np.fromfile(file, np.int64, self.rows + 1)
+                ids = np.fromfile(file, np.uint32)
+        except OSError as error:
+            raise ArtifactError(f"`{self.path}` cannot be read: {error.strerror or error}", hint=_HINT) from None
+        if len(offsets) != self.rows + 1 or offsets[-1] != len(ids):
+            raise ArtifactError(f"`{self.path}` is not what was written there", hint=_HINT)
+        return offsets, ids
+
+
+_HINT = "let nobody clean the temporary folder (TMPDIR) while this runs"
+
+
+class Gathering:
+    """Shards as they come, each interned by itself, and the vocabulary of them all.
+
+    Ids of the running vocabulary never change: it grows by what shards bring, merged some million strings at a time.
+    """
+
+    def __init__(self, *, spill_above: int = SPILL_ABOVE, merge_above: int = MERGE_ABOVE) -> None:
+        self._spill_above, self._merge_above = spill_above, merge_above
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._held = 0  # bytes in memory
+        self._stored: list[Stored] = []
+        self._maps: list[NDArray[np.uint32]] = []  # of the shards merged
+        self._words: pl.Series | None = None
+        self._counts = np.zeros(0, np.int64)
+        self._waiting: list[TagTable] = []  # their vocabularies and counts; the rows are stored
+        self._strings = 0
+
+    def add(self, table: TagTable) -> None:
+        """Adds a shard below the others."""
+        self._stored.append(self._store(table.offsets, table.ids))
+        empty = np.zeros(1, np.int64), np.zeros(0, np.uint32)
+        light = TagTable(table.vocabulary, *empty, _checked=True)
+        light.__dict__["counts"] = table.counts
+        self._waiting.append(light)
+        self._strings += len(table.vocabulary)
+        if self._strings > max(self._merge_above, len(self._counts)):
+            self._merge()
+
+    def finish(self) -> TagShards:
+        """The shards over the vocabulary of all, by count descending, then bytewise."""
+        import polars as pl
+
+        self._merge()
+        words = pl.Series("tag", [], dtype=pl.String) if self._words is None else self._words
+        order = by_count(words, self._counts)
+        to = places(order).astype(np.uint32)
+        return TagShards(words.gather(order), self._stored, [to[own] for own in self._maps], self._counts[order])
+
+    def _store(self, offsets: NDArray[np.int64], ids: NDArray[np.uint32]) -> Stored:
+        rows = len(offsets) - 1
+        self._held += offsets.nbytes + ids.nbytes
+        if self._held <= self._spill_above:
+            return Stored(rows, (offsets, ids))
+        self._held -= offsets.nbytes + ids.nbytes
+        try:
+            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="instag-")
+            path = Path(self._folder.name, f"{len(self._stored):05}.rows")
+            with open(path, "wb") as file:
+                offsets.tofile(file)
+                ids.tofile(file)
+        except OSError as error:
+            raise ArtifactError(
+                f"`{error.filename or tempfile.gettempdir()}` could not be written: {error.strerror or error}",
+                hint="set TMPDIR to a folder on a disk that has room for the rows, 4 bytes a tag and 8 a row",
+            ) from None
+        return Stored(rows, None, path, self._folder)
+
+    def _merge(self) -> None:
+        """Takes the strings that wait into the vocabulary; new ones are numbered as they first come."""
+        import polars as pl
+
+        if not self._waiting:
+            return
+        known = len(self._counts)
+        vocabularies = [table.vocabulary for table in self._waiting]
+        whole = pl.concat(vocabularies if self._words is None else [self._words, *vocabularies], rechunk=True)
+        lists = whole.cast(pl.String).reshape((-1, 1)).cast(pl.List(pl.String))
+        found, _, ids, _ = _core.intern(lists)
+        first = np.full(len(found), len(ids))
+        first[ids[::-1]] = np.arange(len(ids))[::-1]
+        order = np.argsort(first, kind="stable")
+        numbers = places(order).astype(np.uint32)[ids]
+        counts = np.concatenate([self._counts, *(table.counts for table in self._waiting)])
+        self._counts = np.zeros(len(found), np.int64)
+        np.add.at(self._counts, numbers, counts)
+        self._words = pl.DataFrame(found)["tag"].gather(order)
+        ends = np.cumsum([known, *map(len, vocabularies)])
+        self._maps += np.split(numbers[known:], ends[1:-1] - known)
+        self._waiting, self._strings = [], 0
