@@ -3,6 +3,7 @@
 
 use super::candidates::{Candidates, Kind};
 use super::language::Language;
+use super::latin::FEW_SENTENCES;
 use super::lexicon::{CueKind, Entry, Lexicon, Table, role};
 use super::tokenize::{Class, Sentence, Text, boundary_behind};
 
@@ -49,40 +50,21 @@ pub fn read(
     }
 }
 
-/// Cuts `query[start..end]` at the longest phrases of the table; neighbouring characters it does not know are one piece.
+/// Cuts `query[start..end]` at the longest phrases of the table; neighboring characters it does not know are one piece.
 fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mut Vec<Piece>) {
     let mut at = start;
     let mut open: Option<usize> = None;
     while at < end {
         let next = boundary_behind(query, at + 1).min(end);
-        let known = longest(query, at, end, table, |entry| {
-            let is_known = entry.verb.is_some()
-                || entry.thing.is_some()
-                || entry.roles & (role::STOP | role::GUARD | role::WORD) != 0;
-            let is_known = is_known || !entry.cues.is_empty();
-            is_known.then_some(entry)
+        // One character is too little to cut a word at, unless it is a function word, a cue, or nothing stands before.
+        let known = longest(query, at, end, table, |entry| entry.is_known().then_some(entry)).filter(|(entry, to)| {
+            let is_thing = entry.verb.is_some() || entry.thing.is_some();
+            *to > next || entry.roles & role::STOP != 0 || !entry.cues.is_empty() || open.is_none() && is_thing
         });
-        // One character is too little to cut a word at, unless it is a function word or stands free.
-        let known = known.filter(|(entry, to)| {
-            *to > next
-                || entry.roles & role::STOP != 0
-                || !entry.cues.is_empty()
-                || open.is_none() && (entry.verb.is_some() || entry.thing.is_some())
-        });
-        let kana_break = known.is_none() && is_hiragana(query, at);
-        let is_guard = known.is_some_and(|(entry, _)| {
-            entry.roles & (role::GUARD | role::STOP | role::WORD) == role::GUARD
-                && entry.verb.is_none()
-                && entry.thing.is_none()
-        });
-        if let Some((_, to)) = known.filter(|_| is_guard) {
+        let is_guard = known.is_some_and(|(entry, _)| entry.is_guard());
+        if is_guard || known.is_none() && !is_hiragana(query, at) {
             open.get_or_insert(at);
-            at = to;
-            continue;
-        }
-        if known.is_none() && !kana_break {
-            open.get_or_insert(at);
-            at = next;
+            at = known.map_or(next, |(_, to)| to);
             continue;
         }
         if let Some(from) = open.take() {
@@ -96,6 +78,20 @@ fn cut(query: &str, start: usize, end: usize, table: &'static Table, pieces: &mu
     }
     if let Some(from) = open {
         pieces.push(Piece { start: from, end, verb: None, thing: None, is_stop: false });
+    }
+}
+
+impl Entry {
+    /// Whether it cuts text without spaces, or keeps it from being cut.
+    fn is_known(&self) -> bool {
+        let cuts = self.roles & (role::STOP | role::GUARD | role::WORD) != 0 || !self.cues.is_empty();
+        cuts || self.verb.is_some() || self.thing.is_some()
+    }
+
+    /// Whether it is known only so that nothing cuts inside it.
+    fn is_guard(&self) -> bool {
+        let is_only = self.roles & (role::GUARD | role::STOP | role::WORD) == role::GUARD;
+        is_only && self.verb.is_none() && self.thing.is_none()
     }
 }
 
@@ -123,6 +119,10 @@ fn longest<T>(
     bounds[..count].iter().rev().find_map(|&to| Some((get(table.get(rest.get(..to)?)?)?, at + to)))
 }
 
+/// Bytes of the longest run that is a turn of a conversation.
+const LONGEST_ACT: usize = 60;
+
+/// The longest cue at each character that no cue before has taken, whatever the pieces.
 fn cues(
     query: &str,
     text: &Text,
@@ -142,24 +142,18 @@ fn cues(
         let span = (at as u32, to as u32);
         for &(id, _) in cues {
             let Some(cue) = lexicon.cues.get(id as usize) else { continue };
-            match cue.kind {
-                CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
-                CueKind::Question => out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span),
-                CueKind::Bare => out.add(format_args!("{}", cue.tag), Kind::Bare, weight * 4, span),
-                CueKind::Intention => out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span),
-                CueKind::Act if at == start && end - start <= 60 && text.sentences.len() <= 2 => {
-                    out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
+            let is_due = cue.kind != CueKind::Act
+                || at == start && end - start <= LONGEST_ACT && text.sentences.len() <= FEW_SENTENCES;
+            if let Some((kind, factor)) = cue.kind.candidate().filter(|_| is_due) {
+                out.add(format_args!("{}", cue.tag), kind, weight * factor, span);
+            } else if cue.kind == CueKind::Language {
+                let before = query.get(..at).unwrap_or("");
+                let behind = query.get(to..).unwrap_or("");
+                if before.ends_with(['成', '为', '到']) || behind.starts_with('に') {
+                    out.add(format_args!("translation to {}", cue.tag), Kind::Fact, weight * 9, span);
+                } else if before.ends_with(['用', '以']) || behind.starts_with('で') {
+                    out.add(format_args!("{} wanted", cue.tag), Kind::Fact, weight * 7, span);
                 }
-                CueKind::Language => {
-                    let before = query.get(..at).unwrap_or("");
-                    let behind = query.get(to..).unwrap_or("");
-                    if before.ends_with(['成', '为', '到']) || behind.starts_with('に') {
-                        out.add(format_args!("translation to {}", cue.tag), Kind::Fact, weight * 9, span);
-                    } else if before.ends_with(['用', '以']) || behind.starts_with('で') {
-                        out.add(format_args!("{} wanted", cue.tag), Kind::Fact, weight * 7, span);
-                    }
-                }
-                _ => {}
             }
         }
         at = to;

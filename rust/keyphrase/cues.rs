@@ -34,24 +34,18 @@ impl Reader<'_> {
                     let Some(cue) = self.lexicon.cues.get(id as usize).filter(|_| is_clause || !anchored) else {
                         continue;
                     };
-                    match cue.kind {
-                        CueKind::Fact => out.add(format_args!("{}", cue.tag), Kind::Fact, weight * 6, span),
-                        CueKind::Language if at > sentence.from => {
-                            self.asked_language(at, length, cue.tag, weight, out);
-                        }
-                        CueKind::Question if is_own && (asks || !anchored) => {
-                            out.add(format_args!("{}", cue.tag), Kind::Question, weight * 6, span);
-                        }
-                        CueKind::Bare if is_own && asks && !requests => {
-                            out.add(format_args!("{}", cue.tag), Kind::Bare, weight * 4, span);
-                        }
-                        CueKind::Intention if is_own => {
-                            out.add(format_args!("{}", cue.tag), Kind::Intention, weight * 7, span);
-                        }
-                        CueKind::Act if is_own && self.is_short => {
-                            out.add(format_args!("{}", cue.tag), Kind::Act, weight * 5, span);
-                        }
-                        _ => {}
+                    let is_due = match cue.kind {
+                        CueKind::Fact => true,
+                        CueKind::Question => is_own && (asks || !anchored),
+                        CueKind::Bare => is_own && asks && !requests,
+                        CueKind::Act => is_own && self.is_short,
+                        CueKind::Intention => is_own,
+                        CueKind::Language | CueKind::Tool => false,
+                    };
+                    if let Some((kind, factor)) = cue.kind.candidate().filter(|_| is_due) {
+                        out.add(format_args!("{}", cue.tag), kind, weight * factor, span);
+                    } else if cue.kind == CueKind::Language && at > sentence.from {
+                        self.asked_language(at, length, cue.tag, weight, out);
                     }
                 }
                 if is_own && self.language == Language::English {

@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 use std::sync::OnceLock;
 
+use super::candidates::Kind;
 use super::language::{LATIN, Language};
 use super::tokenize::{Class, Text};
 
@@ -69,6 +70,20 @@ pub enum CueKind {
     Language,
     /// Boilerplate that describes a tool.
     Tool,
+}
+
+impl CueKind {
+    /// The kind of candidate that the phrase alone makes, with the factor of its weight.
+    pub fn candidate(self) -> Option<(Kind, u32)> {
+        match self {
+            Self::Intention => Some((Kind::Intention, 7)),
+            Self::Question => Some((Kind::Question, 6)),
+            Self::Bare => Some((Kind::Bare, 4)),
+            Self::Fact => Some((Kind::Fact, 6)),
+            Self::Act => Some((Kind::Act, 5)),
+            Self::Language | Self::Tool => None,
+        }
+    }
 }
 
 /// A cue: its tag and what it is.
