@@ -579,14 +579,25 @@ mod core {
         ends: Array1Of<'py, i64>,
     ) -> PyResult<(Array1<'py, i64>, Array1<'py, i64>, Array1<'py, bool>)> {
         let (high, low, ends) = (high.as_slice()?, low.as_slice()?, ends.as_slice()?);
-        let found = py.detach(|| records::unique_rows(high, low, ends))?;
+        let found = py.detach(|| records::distinct::unique_rows(high, low, ends))?;
         Ok((found.rows.into_pyarray(py), found.firsts.into_pyarray(py), found.fresh.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn query_rows<'py>(
+        py: Python<'py>,
+        firsts: Array1Of<'py, i64>,
+        turns: Array1Of<'py, i32>,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, i32>, Array1<'py, bool>)> {
+        let (firsts, turns) = (firsts.as_slice()?, turns.as_slice()?);
+        let (rows, numbers, kept) = py.detach(|| records::distinct::query_rows(firsts, turns))?;
+        Ok((rows.into_pyarray(py), numbers.into_pyarray(py), kept.into_pyarray(py)))
     }
 
     #[pyfunction]
     fn hex_ids(py: Python<'_>, high: Array1Of<'_, u64>, low: Array1Of<'_, u64>) -> PyResult<ArrowTable> {
         let (high, low) = (high.as_slice()?, low.as_slice()?);
-        ArrowTable::new(vec![("id", Arc::new(py.detach(|| records::hex_ids(high, low))?))])
+        ArrowTable::new(vec![("id", Arc::new(py.detach(|| records::distinct::hex_ids(high, low))?))])
     }
 
     #[pyfunction]

@@ -383,3 +383,13 @@ def test_equal_ids_are_one_sample_and_told_within_each_file(files: list[list[tup
     assert fresh.tolist() == [pair not in file[:at] for file in files for at, pair in enumerate(file)]
     hexes = pl.DataFrame(_core.hex_ids(high, low))["id"].to_list()
     assert hexes == [f"{high:016x}{low:016x}" for high, low in ids]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=20))
+def test_queries_of_a_sample_are_those_of_its_first_record(records: list[tuple[bool, int]]) -> None:
+    firsts = np.array([at for at, (first, _) in enumerate(records) if first], dtype=np.int64)
+    turns = np.array([turns for _, turns in records], dtype=np.int32)
+    row, turn, kept = _core.query_rows(firsts, turns)
+    expected = [(sample, turn) for sample, at in enumerate(firsts) for turn in range(turns[at])]
+    assert list(zip(row.tolist(), turn.tolist(), strict=True)) == expected
+    assert kept.tolist() == [first for first, turns in records for _ in range(turns)]

@@ -241,6 +241,12 @@ def unique_rows(high: U64, low: U64, ends: I64) -> tuple[I64, I64, NDArray[np.bo
     The third array tells of each id whether it is the first of its kind in its own file; the files' ids end at `ends`.
     """
 
+def query_rows(firsts: I64, turns: I32) -> tuple[I64, I32, NDArray[np.bool_]]:
+    """(row, turn) of the samples' queries; and of every record's queries, `turns` each, whether they are a sample's.
+
+    `firsts` are the records that hold each sample first, as of `unique_rows`.
+    """
+
 def hex_ids(high: U64, low: U64) -> ArrowTable:
     """Ids as a column `id` of 32 hexadecimal digits."""
 

@@ -33,10 +33,9 @@ class FileTables:
     def add(self, tables: tuple[Any, Any, Any]) -> None:
         import polars as pl
 
-        records, queries, rejected = (pl.DataFrame(table) for table in tables)
-        for frames, frame in ((self.records, records), (self.queries, queries), (self.rejected, rejected)):
-            if frame.height:
-                frames.append(frame)
+        for frames, table in zip((self.records, self.queries, self.rejected), tables, strict=True):
+            if len(table):
+                frames.append(pl.DataFrame(table))
 
     def refuse(self, reason: str) -> None:
         """Takes back what was read: half a file is no file."""
@@ -53,7 +52,7 @@ def pool_tables(done: list[FileTables], limit: int | None) -> dict[str, pl.DataF
 
     heights = np.array([sum(frame.height for frame in file.records) for file in done], dtype=np.int64)
     sources = [_sources(file) for file in done if file.records]
-    records = pl.concat([frame.drop("source") for frame in _taken(done, "records")], rechunk=True)
+    records = pl.concat(_taken(done, "records"), rechunk=True)
     records = records.with_columns(
         pl.concat(sources, rechunk=True),
         pl.Series("file", np.repeat(np.array([file.number for file in done], dtype=np.uint32), heights)),
@@ -61,15 +60,18 @@ def pool_tables(done: list[FileTables], limit: int | None) -> dict[str, pl.DataF
     queries = pl.concat(_taken(done, "queries"), rechunk=True)["query"]
     rows, firsts, fresh = _core.unique_rows(records["high"].to_numpy(), records["low"].to_numpy(), np.cumsum(heights))
     if limit is not None and len(firsts) > limit:
-        kept = int(firsts[limit])
-        records, rows, firsts, fresh = records.head(kept), rows[:kept], firsts[:limit], fresh[:kept]
+        end = int(firsts[limit])
+        records, rows, firsts, fresh = records.head(end), rows[:end], firsts[:limit], fresh[:end]
         queries = queries.head(int(records["turns"].sum()))
     records = records.with_columns(pl.Series("row", rows))
-    first = records if len(firsts) == len(records) else records[firsts]
+    first = records.select("high", "low", "source", "turns")
+    first = first if len(firsts) == len(records) else first[firsts]
     ids = pl.DataFrame(_core.hex_ids(first["high"].to_numpy(), first["low"].to_numpy()))["id"]
+    row, turn, kept = _core.query_rows(firsts, records["turns"].to_numpy())
+    queries = queries if len(row) == len(kept) else queries.filter(pl.Series(kept))
     return {
         "samples": first.select(ids, "source", "turns"),
-        "queries": _queries(queries, rows, firsts, records["turns"].to_numpy()),
+        "queries": pl.DataFrame({"row": row, "turn": turn, "query": queries}),
         "records": records.select("row", "source", "file", "record", "start", "end", "own_id"),
         "rejected": _rejected(done),
         "files": _files(done, records.select("file", "schema", "turns"), fresh),
@@ -85,35 +87,14 @@ def _taken(done: list[FileTables], name: str) -> list[pl.DataFrame]:
 
 
 def _sources(file: FileTables) -> pl.Series:
-    """Each record's source: its own, where it names one, else the file's."""
+    """Each record's source, taken out of the tables: its own, where it names one, else the file's."""
     import polars as pl
 
     named = pl.Series("source", [file.given.source], dtype=pl.Categorical)
-    own = pl.concat([frame["source"] for frame in file.records])
+    own = pl.concat([frame.drop_in_place("source") for frame in file.records])
     if own.null_count() == len(own):
         return named.new_from_index(0, len(own))
     return own.cast(pl.Categorical).fill_null(file.given.source)
-
-
-def _queries(
-    texts: pl.Series, rows: NDArray[np.int64], firsts: NDArray[np.int64], turns: NDArray[np.int32]
-) -> pl.DataFrame:
-    """(row, turn, query) of the samples: the texts of records that came before are left out."""
-    import polars as pl
-
-    starts = np.cumsum(turns, dtype=np.int64) - turns
-    queries = pl.DataFrame(
-        {
-            "row": np.repeat(rows, turns),
-            "turn": (np.arange(len(texts)) - np.repeat(starts, turns)).astype(np.int32),
-            "query": texts,
-        }
-    )
-    if len(firsts) == len(rows):
-        return queries
-    is_first = np.zeros(len(rows), dtype=bool)
-    is_first[firsts] = True
-    return queries.filter(pl.Series(np.repeat(is_first, turns)))
 
 
 def _rejected(done: list[FileTables]) -> pl.DataFrame:

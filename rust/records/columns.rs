@@ -29,7 +29,6 @@ pub struct Columns {
     rejected_record: Vec<i64>,
     rejected_line: Vec<i64>,
     reasons: Vec<String>,
-    scratch: String,
 }
 
 /// Named columns of one table.
@@ -62,8 +61,8 @@ impl Columns {
         self.end.push(end as i64);
         self.schema.push(sample.schema as u8);
         self.turns.push(sample.turns);
-        push_text(sample.own_id, &mut self.own_id, &mut self.scratch);
-        push_text(source, &mut self.source, &mut self.scratch);
+        push_text(sample.own_id, &mut self.own_id);
+        push_text(source, &mut self.source);
         reader.queries().for_each(|query| self.queries.append_value(query));
         self.found += 1;
     }
@@ -119,11 +118,8 @@ impl Columns {
 }
 
 /// Appends a string's value or a number's text; null for anything else.
-fn push_text(value: Option<Value<'_>>, into: &mut StringViewBuilder, scratch: &mut String) {
-    scratch.clear();
-    match value.map(|value| (value.kind(), value)) {
-        Some((Kind::Text | Kind::Number, value)) => into.append_value(value.raw()),
-        Some((Kind::Escaped, value)) if value.decode(scratch) => into.append_value(&*scratch),
-        _ => into.append_null(),
-    }
+fn push_text(value: Option<Value<'_>>, into: &mut StringViewBuilder) {
+    into.append_option(
+        value.and_then(|value| if value.kind() == Kind::Number { Some(value.raw()) } else { value.text() }),
+    );
 }

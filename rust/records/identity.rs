@@ -56,7 +56,6 @@ impl Role {
 #[derive(Debug, Default)]
 pub struct Canon {
     bytes: Vec<u8>,
-    scratch: String,
 }
 
 impl Canon {
@@ -85,7 +84,7 @@ impl Canon {
     /// Images, audio or video that belong to the record as a whole.
     pub fn media(&mut self, value: Value<'_>) -> bool {
         self.bytes.push(b'm');
-        push_value(value, &mut self.bytes, &mut self.scratch)
+        push_value(value, &mut self.bytes)
     }
 
     /// The id.
@@ -100,7 +99,7 @@ fn push_text(text: &str, into: &mut Vec<u8>) {
 }
 
 /// Appends a value's canonical bytes; false at a lone surrogate. The depth of the recursion is the parser's limit.
-pub fn push_value(value: Value<'_>, into: &mut Vec<u8>, scratch: &mut String) -> bool {
+pub fn push_value(value: Value<'_>, into: &mut Vec<u8>) -> bool {
     match value.kind() {
         Kind::Null => into.push(b'0'),
         Kind::Bool => into.push(value.raw().as_bytes().first().copied().unwrap_or(b'f')),
@@ -109,16 +108,13 @@ pub fn push_value(value: Value<'_>, into: &mut Vec<u8>, scratch: &mut String) ->
             push_text(value.raw(), into);
         }
         Kind::Text | Kind::Escaped => {
-            scratch.clear();
-            if !value.decode(scratch) {
-                return false;
-            }
+            let Some(text) = value.text() else { return false };
             into.push(b's');
-            push_text(scratch, into);
+            push_text(text, into);
         }
         Kind::List => {
             into.push(b'[');
-            if !value.items().all(|item| push_value(item, into, scratch)) {
+            if !value.items().all(|item| push_value(item, into)) {
                 return false;
             }
             into.push(b']');
@@ -126,7 +122,7 @@ pub fn push_value(value: Value<'_>, into: &mut Vec<u8>, scratch: &mut String) ->
         Kind::Object => {
             into.push(b'{');
             for (key, value) in value.members().filter(|(_, value)| value.kind() != Kind::Null) {
-                if !push_value(key, into, scratch) || !push_value(value, into, scratch) {
+                if !push_value(key, into) || !push_value(value, into) {
                     return false;
                 }
             }

@@ -32,11 +32,11 @@ pub fn read_tags<'a>(reader: &mut Reader, record: Value<'a>, members: &Members) 
             Kind::Object => item.members().filter(|(key, _)| key.raw() == "tag").map(|(_, value)| value).last(),
             _ => Some(item),
         };
+        if let Some(text) = tag.and_then(Value::text) {
+            reader.push_query(text);
+            continue;
+        }
         let reason = match tag {
-            Some(tag) if tag.is_text() && tag.decode(&mut reader.queries) => {
-                reader.ends.push(reader.queries.len());
-                continue;
-            }
             Some(tag) if tag.is_text() => format!("`{}` holds a lone surrogate", members.tags),
             Some(tag) => format!("`{}` holds {}, must hold strings", members.tags, tag.noun()),
             None => format!("`{}` holds an object without `tag`", members.tags),
@@ -45,5 +45,5 @@ pub fn read_tags<'a>(reader: &mut Reader, record: Value<'a>, members: &Members) 
     }
     let own_id = members.id.as_deref().and_then(member);
     // Neither hash nor schema is asked for.
-    Ok(Sample { id: 0, schema: Schema::Text, turns: reader.ends.len() as i32, own_id })
+    Ok(Sample { id: 0, schema: Schema::Text, turns: reader.turns(), own_id })
 }

@@ -35,15 +35,14 @@ impl Transcript {
     /// A call: an object with a name and arguments, alone or under `function`.
     fn call(&mut self, call: Value<'_>) {
         let inner = member(call, "function").unwrap_or(call);
-        let mut name = String::new();
-        let named = member(inner, "name").is_some_and(|value| value.is_text() && value.decode(&mut name));
+        let name = member(inner, "name").and_then(Value::text);
         if !self.calls.is_empty() {
             self.calls.push(',');
         }
-        if !named {
+        let Some(name) = name else {
             minify(call, &mut self.calls);
             return;
-        }
+        };
         self.calls.push_str("{\"type\":\"function\",");
         if let Some(id) = member(call, "id") {
             self.calls.push_str("\"id\":");
@@ -51,7 +50,7 @@ impl Transcript {
             self.calls.push(',');
         }
         self.calls.push_str("\"function\":{\"name\":");
-        push_json(&name, &mut self.calls);
+        push_json(name, &mut self.calls);
         self.calls.push_str(",\"arguments\":");
         match member(inner, "arguments").or(member(inner, "parameters")) {
             Some(text) if text.is_text() => minify(text, &mut self.calls),

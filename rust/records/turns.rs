@@ -1,5 +1,7 @@
 //! From a record in any schema to its turns: what the users asked, and the canonical bytes behind the sample's id.
 
+use std::borrow::Cow;
+
 use super::identity::{Canon, Role, push_value};
 use super::schema::{Members, Schema};
 use super::tape::{Kind, Value};
@@ -8,17 +10,17 @@ use super::transcript::Transcript;
 /// Why a record was rejected; one phrase.
 type Outcome = Result<(), String>;
 
-/// Reads record after record; the queries of the last one stay, until the next.
+/// Reads record after record; the text of the last one stays, until the next.
 #[derive(Debug, Default)]
 pub struct Reader {
-    /// The queries' text, end to end.
-    pub(super) queries: String,
-    /// Where each query ends in `queries`.
-    pub(super) ends: Vec<usize>,
-    canon: Canon,
+    /// The texts of the messages, end to end.
     text: String,
+    /// Where the message that is being read begins in it.
+    start: usize,
+    /// Where the queries are in it.
+    queries: Vec<(usize, usize)>,
+    canon: Canon,
     extras: Vec<u8>,
-    scratch: String,
     transcript: Option<Transcript>,
 }
 
@@ -42,7 +44,7 @@ impl Reader {
     pub fn read<'a>(&mut self, record: Value<'a>, forced: Option<Schema>) -> Result<Sample<'a>, String> {
         self.clear();
         let (schema, own_id) = self.record(record, forced)?;
-        match self.ends.len() as i32 {
+        match self.turns() {
             0 => Err("no user text".into()),
             turns => Ok(Sample { id: self.canon.hash(), schema, turns, own_id }),
         }
@@ -50,16 +52,26 @@ impl Reader {
 
     /// The queries of the record read last.
     pub fn queries(&self) -> impl Iterator<Item = &str> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| self.queries.get(start..end).unwrap_or(""))
+        self.queries.iter().map(|&(start, end)| self.text.get(start..end).unwrap_or(""))
+    }
+
+    /// How many they are.
+    pub(super) fn turns(&self) -> i32 {
+        self.queries.len() as i32
+    }
+
+    /// Adds a text as a query, whatever it holds.
+    pub(super) fn push_query(&mut self, text: &str) {
+        self.queries.push((self.text.len(), self.text.len() + text.len()));
+        self.text.push_str(text);
     }
 
     /// Forgets the last record; one that was rejected may have left anything.
     pub(super) fn clear(&mut self) {
-        self.queries.clear();
-        self.ends.clear();
-        self.canon.clear();
         self.text.clear();
+        self.start = 0;
+        self.queries.clear();
+        self.canon.clear();
         self.extras.clear();
     }
 
@@ -181,11 +193,10 @@ impl Reader {
             }
         }
         let Some(role) = role.filter(|role| role.is_text()) else { return Err("has no role".into()) };
-        let mut name = String::new();
-        if !role.decode(&mut name) {
-            return Err(LONE.into());
+        let mut name = Cow::Borrowed(role.text().ok_or(LONE)?);
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            name.to_mut().make_ascii_lowercase();
         }
-        name.make_ascii_lowercase();
         // Where people and machine are told apart by `speaker`, the system is the machine that answers.
         let role = if speaker && name == "system" { Role::Assistant } else { Role::named(&name) };
         if let Some(content) = content {
@@ -251,10 +262,7 @@ impl Reader {
     /// A whole dialogue in one text, its turns marked as in Anthropic's data: `\n\nHuman: ... \n\nAssistant: ...`.
     fn marked_dialogue(&mut self, dialogue: Value<'_>) -> Outcome {
         const MARKS: [(&str, Role); 2] = [("\n\nHuman:", Role::User), ("\n\nAssistant:", Role::Assistant)];
-        let mut text = String::new();
-        if !dialogue.decode(&mut text) {
-            return Err(LONE.into());
-        }
+        let text = dialogue.text().ok_or(LONE)?;
         let next = |from: usize| {
             let found =
                 MARKS.iter().filter_map(|&(mark, role)| Some((from + text.get(from..)?.find(mark)?, mark, role)));
@@ -359,18 +367,20 @@ impl Reader {
         if !text.is_text() {
             return Err(format!("`{name}` is {}, expected text", text.noun()));
         }
-        if text.decode(&mut self.text) { Ok(()) } else { Err(LONE.into()) }
+        self.text.push_str(text.text().ok_or(LONE)?);
+        Ok(())
     }
 
     /// Appends a text on a line of its own, unless it is blank.
     fn push_beside(&mut self, text: Value<'_>, name: &str) -> Outcome {
         let before = self.text.len();
-        if before > 0 {
+        let added = before > self.start;
+        if added {
             self.text.push('\n');
         }
         let start = self.text.len();
         self.push_text(text, name)?;
-        if before > 0 && self.text.get(start..).is_none_or(|added| added.trim().is_empty()) {
+        if added && self.text.get(start..).is_none_or(|text| text.trim().is_empty()) {
             self.text.truncate(before);
         }
         Ok(())
@@ -382,20 +392,20 @@ impl Reader {
             transcript.extra(name, value);
         }
         self.extras.push(b'x');
-        if push_value(value, &mut self.extras, &mut self.scratch) { Ok(()) } else { Err(LONE.into()) }
+        if push_value(value, &mut self.extras) { Ok(()) } else { Err(LONE.into()) }
     }
 
     /// Ends the message whose text and extras were pushed; a user's text that is not blank is a query.
     fn close(&mut self, role: Role, name: &str) {
-        self.canon.message(role, name, &self.text, &self.extras);
+        let text = self.text.get(self.start..).unwrap_or("");
+        self.canon.message(role, name, text, &self.extras);
         if let Some(transcript) = &mut self.transcript {
-            transcript.message(role, name, &self.text);
+            transcript.message(role, name, text);
         }
-        if role == Role::User && !self.text.trim().is_empty() {
-            self.queries.push_str(&self.text);
-            self.ends.push(self.queries.len());
+        if role == Role::User && !text.trim().is_empty() {
+            self.queries.push((self.start, self.text.len()));
         }
-        self.text.clear();
+        self.start = self.text.len();
         self.extras.clear();
     }
 }
