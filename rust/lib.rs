@@ -29,8 +29,14 @@ pub mod records;
 pub mod rule_form;
 pub mod strings;
 
+#[cfg(all(feature = "python", target_os = "linux"))]
+mod memory;
 #[cfg(feature = "python")]
 mod py;
+
+#[cfg(all(feature = "python", target_os = "linux"))]
+#[global_allocator]
+static ALLOCATOR: memory::HugePages = memory::HugePages;
 
 pub use csr::Csr;
 pub use error::{Error, Result};

@@ -157,14 +157,20 @@ mod core {
     }
 
     #[pyfunction]
+    #[pyo3(signature = (offsets, ids, size, into=None))]
     fn tag_counts<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
         ids: Array1Of<'py, u32>,
         size: usize,
+        into: Option<Array1Of<'py, u32>>,
     ) -> PyResult<Array1<'py, i64>> {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
-        let counts = py.detach(|| Csr::new(offsets, ids, size).map(crate::csr::tag_counts))?;
+        let into = into.as_ref().map(|into| into.as_slice()).transpose()?;
+        let counts = py.detach(|| match into {
+            None => Csr::new(offsets, ids, size).map(crate::csr::tag_counts),
+            Some(into) => crate::csr::renamed_counts(Csr::new(offsets, ids, into.len())?, into, size),
+        })?;
         Ok(counts.into_pyarray(py))
     }
 

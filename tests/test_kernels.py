@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from itertools import pairwise
 from typing import Any
 
@@ -51,6 +52,32 @@ def test_counts_equal_the_oracle(rows: Rows) -> None:
 def test_remapped_rows_equal_the_oracle(rows: Rows, into: list[int | None]) -> None:
     codes = np.array([2**32 - 1 if new is None else new for new in into], dtype=np.uint32)
     assert lists(_core.remap(offsets(rows), ids(rows), codes, 3)) == oracle.remap(rows, into)
+
+
+@given(rows_of_ids, st.lists(st.none() | st.integers(0, 2), min_size=SIZE, max_size=SIZE))
+def test_counts_after_renaming_equal_the_oracle(rows: Rows, into: list[int | None]) -> None:
+    codes = np.array([2**32 - 1 if new is None else new for new in into], dtype=np.uint32)
+    found = _core.tag_counts(offsets(rows), ids(rows), 3, codes)
+    assert found.tolist() == oracle.tag_counts(oracle.remap(rows, into), 3)
+
+
+def test_many_rows_over_blocks_and_threads_equal_the_oracle() -> None:
+    """Rows of none, of a few, and of more ids than a block; empty ones first, between and last."""
+    seed = random.Random(0)
+    rows: Rows = [[], []]
+    for _ in range(60_000):
+        rows.append([seed.randrange(SIZE) for _ in range(seed.choice([0, 0, 1, 2, 5, 9]))])
+    rows[30_000:30_001] = [[seed.randrange(SIZE) for _ in range(5_000)], [], [], [4] * 3_000]
+    rows += [[], [], []]
+    into = [2, None, 0, 2, 1]
+    codes = np.array([2, 2**32 - 1, 0, 2, 1], dtype=np.uint32)
+    renamed = oracle.remap(rows, into)
+    table = offsets(rows), ids(rows)
+    assert lists(_core.remap(*table, codes, 3)) == renamed
+    assert _core.tag_counts(*table, SIZE).tolist() == oracle.tag_counts(rows, SIZE)
+    assert _core.tag_counts(*table, 3, codes).tolist() == oracle.tag_counts(renamed, 3)
+    groups = [rows[at : at + 3] for at in range(0, len(rows), 3)]
+    assert lists(_core.union_rows(*table, offsets(groups), SIZE)) == oracle.union_rows(groups)
 
 
 @given(st.lists(rows_of_ids, max_size=6))

@@ -34,8 +34,8 @@ def intern(column: pl.Series) -> tuple[ArrowTable, I64, U32, I64]:
 def to_lists(vocabulary: pl.Series, offsets: I64, ids: U32) -> ArrowTable:
     """Rows of ids as one column `tags`: lists over a dictionary of the vocabulary."""
 
-def tag_counts(offsets: I64, ids: U32, size: int) -> I64:
-    """How many rows hold each id; a repeat within a row counts once."""
+def tag_counts(offsets: I64, ids: U32, size: int, into: U32 | None = None) -> I64:
+    """How many rows hold each id; a repeat within a row counts once. With `into`: of the rows that `remap` makes."""
 
 def remap(offsets: I64, ids: U32, into: U32, size: int) -> tuple[I64, U32]:
     """Each id replaced by `into[id]`, dropped where that is 2**32 - 1, the first of equal ids in a row kept."""

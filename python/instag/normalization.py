@@ -286,14 +286,13 @@ class _Work(Generic[Rows]):
         self.evidence[moved] = np.nan if evidence is None else evidence[moved_from]
         self.round[moved] = 0 if rounds is None else rounds[moved_from]
         self.at[alive], self.names, self.rows = after, names, None
-        self.tag_counts = self._renamed().counts
+        self.tag_counts = self.source.renamed_counts(_codes(self.at), len(names))
         self.steps.append((step, len(names), int(self.tag_counts.sum())))
 
     def _renamed(self) -> Rows:
         """The rows in the tags of now."""
         if self.rows is None:
-            to = np.where(self.at < 0, DROPPED, self.at).astype(np.uint32)
-            self.rows = self.source.renamed(self.raw.gather(self.names), to)
+            self.rows = self.source.renamed(self.raw.gather(self.names), _codes(self.at))
         return self.rows
 
     def finish(self) -> Normalization[Rows]:
@@ -303,8 +302,9 @@ class _Work(Generic[Rows]):
         order = by_count(self.raw.gather(self.names), self.tag_counts)
         place = places(order)
         vocabulary = self.raw.gather(self.names[order]).alias("tag")
-        table = self._renamed().renamed(vocabulary, place.astype(np.uint32), self.tag_counts[order])
-        into = pl.Series(np.append(place, -1)[self.at]).replace(-1, None)
+        at = np.append(place, -1)[self.at]
+        table = self.source.renamed(vocabulary, _codes(at), self.tag_counts[order])
+        into = pl.Series(at).replace(-1, None)
         step = pl.Series(["rare", "kept", *STEPS]).gather(self.step.astype(np.int64) + 1)
         ledger = pl.DataFrame(
             {
@@ -319,6 +319,11 @@ class _Work(Generic[Rows]):
         )[by_count(self.raw, self.counts)]
         steps = pl.DataFrame(self.steps, schema=["step", "tags", "occurrences"], orient="row")
         return Normalization(table, ledger, steps, self.notes)
+
+
+def _codes(at: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Tags as `renamed` takes them, those that are -1 dropped."""
+    return np.where(at < 0, DROPPED, at).astype(np.uint32)
 
 
 def _by_surface(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:

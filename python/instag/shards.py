@@ -63,9 +63,7 @@ class TagShards:
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Rows that hold each tag, in vocabulary order."""
-        counts = np.zeros(len(self.vocabulary), np.int64)
-        for part in each(self, lambda shard, _: shard.counts):
-            counts += part
+        counts = self._counted(self._maps, len(self.vocabulary))
         counts.setflags(write=False)
         return counts
 
@@ -73,9 +71,21 @@ class TagShards:
         self, vocabulary: pl.Series, into: NDArray[np.uint32], counts: NDArray[np.int64] | None = None
     ) -> TagShards:
         """The same rows over another vocabulary, as `TagTable.renamed`; the rows are not read now."""
+        return TagShards(vocabulary, self._stored, self._renamed_maps(into), counts)
+
+    def renamed_counts(self, into: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
+        """The `counts` of `renamed(vocabulary, into)`, `size` being the vocabulary's; no rows are made."""
+        return self._counted(self._renamed_maps(into), size)
+
+    def _renamed_maps(self, into: NDArray[np.uint32]) -> list[NDArray[np.uint32]]:
         to = np.append(into, np.uint32(DROPPED))  # what a shard has dropped stays so
-        maps = [to[np.minimum(own, len(into))] for own in self._maps]
-        return TagShards(vocabulary, self._stored, maps, counts)
+        return [to[np.minimum(own, len(into))] for own in self._maps]
+
+    def _counted(self, maps: Sequence[NDArray[np.uint32]], size: int) -> NDArray[np.int64]:
+        counts = np.zeros(size, np.int64)
+        for part, own in zip(self._stored, maps, strict=True):
+            counts += _core.tag_counts(*part.load(), size, own)
+        return counts
 
     def take(self, rows: NDArray[np.int64]) -> TagTable:
         """The rows of these numbers, in this order, as one table; reads the shards that hold any of them."""

@@ -144,6 +144,10 @@ class TagTable:
             table.__dict__["counts"] = counts
         return table
 
+    def renamed_counts(self, into: NDArray[np.uint32], size: int) -> NDArray[np.int64]:
+        """The `counts` of `renamed(vocabulary, into)`, `size` being the vocabulary's; no rows are made."""
+        return _core.tag_counts(self.offsets, self.ids, size, into)
+
     def take(self, rows: NDArray[np.int64]) -> TagTable:
         """The rows of these numbers, in this order; a row may be taken more than once.
 
