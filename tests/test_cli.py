@@ -18,6 +18,7 @@ import pytest
 
 from conftest import Instag
 from instag import cli
+from instag.run import Run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -334,3 +335,49 @@ def test_an_export_never_goes_over_what_it_was_made_from(instag: Instag, chats: 
         assert "--out" in said.err
     assert chats.read_bytes() == before
     assert {s["state"] for s in instag("show", run, "--json").json["stages"].values()} == {"current"}
+
+
+def test_a_run_in_parts_holds_what_a_run_in_one_piece_does(
+    instag: Instag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    for shard in range(3):
+        rows = [{"tags": [f"Tag {i % 3}", "web dev", f"t{i % 5}"][: i % 4], "n": f"{shard}-{i}"} for i in range(50)]
+        pl.DataFrame(rows, schema={"tags": pl.List(pl.String), "n": pl.String}).write_parquet(
+            folder / f"{shard}.parquet"
+        )
+    runs = {}
+    for name, part_rows in (("whole", 1_000_000), ("parts", 50), ("pieces", 7)):
+        monkeypatch.setattr("instag.tagged.SHARD_ROWS", part_rows)
+        run = runs[name] = tmp_path / name
+        assert instag("import", folder, "--run", run).code == 0
+        assert instag("normalize", run, "--min-count", 2, "--min-rule-count", 30).code == 0
+        assert instag("analyze", run).code == 0
+        assert instag("select", run, "--k", 20).code == 0
+        assert instag("export", run, "--annotated").code == 0
+        assert {s["state"] for s in instag("show", run, "--json").json["stages"].values()} == {"current"}
+    assert len(list((runs["parts"] / "tag" / "queries").iterdir())) == 3
+    assert len(list((runs["pieces"] / "normalize" / "queries").iterdir())) == 24
+    for stage, table in [
+        *(("tag", name) for name in ("queries", "records")),
+        *(("normalize", name) for name in ("queries", "ledger", "tags")),
+        *(("analyze", name) for name in ("sources", "overlap", "curve")),
+        *(("select", name) for name in ("picks", "curve")),
+    ]:
+        whole = Run(runs["whole"]).table(stage, table)
+        for name in ("parts", "pieces"):
+            made = Run(runs[name]).table(stage, table)
+            assert made.equals(whole), (stage, table, name)
+    for name in ("select/selected.jsonl", "annotated.jsonl"):
+        assert (runs["pieces"] / name).read_bytes() == (runs["whole"] / name).read_bytes()
+
+    # Made again in one piece, the parts of before are gone.
+    monkeypatch.setattr("instag.tagged.SHARD_ROWS", 1_000_000)
+    assert instag("import", folder / "0.parquet", "--run", runs["pieces"]).code == 0
+    assert {path.name for path in (runs["pieces"] / "tag").iterdir()} == {
+        "queries.parquet", "records.parquet", "rejected.parquet", "manifest.json"
+    }  # fmt: skip
+    said = instag("select", runs["pieces"], "--k", 3)
+    assert said.code == 1
+    assert "`normalize`" in said.err

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,7 +14,9 @@ import zstandard
 
 from instag import TagTable
 from instag.errors import DataError
-from instag.importing import find_shards, read_tagged
+from instag.importing import find_shards
+from instag.inputs import Input
+from instag.tagged import TaggedReader
 
 ROWS = [
     {"id": 7, "who": "x", "tags": ["a", "b"]},
@@ -20,6 +24,25 @@ ROWS = [
     {"id": None, "who": "y", "tags": None},
     {"id": 9, "who": "x", "tags": ["b", None, "b", "数学"]},
 ]
+
+
+@dataclass
+class Read:
+    """All parts together."""
+
+    rows: pl.DataFrame
+    tags: pl.Series
+    records: pl.DataFrame
+    rejected: pl.DataFrame
+    files: pl.DataFrame
+
+
+def read_tagged(names: list[Input], column: str = "tags", *, part_rows: int = 100_000, **columns: Any) -> Read:
+    reader = TaggedReader(names, column, **columns)
+    parts = list(reader.parts(part_rows))
+    rows, records = (pl.concat(getattr(part, name) for part in parts) for name in ("rows", "records"))
+    tags = pl.concat(part.table.to_series() for part in parts)
+    return Read(rows, tags, records, reader.rejected, reader.files)
 
 
 def write(folder: Path, form: str) -> Path:
@@ -41,10 +64,11 @@ def write(folder: Path, form: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("part_rows", [1, 3, 100])
 @pytest.mark.parametrize("form", ["jsonl", "json", "jsonl.gz", "jsonl.zst", "parquet", "cat.parquet"])
-def test_every_form_gives_the_same_rows(tmp_path: Path, form: str) -> None:
+def test_every_form_gives_the_same_rows(tmp_path: Path, form: str, part_rows: int) -> None:
     path = write(tmp_path, form)
-    read = read_tagged(find_shards([str(path)]), id_column="id", source_column="who")
+    read = read_tagged(find_shards([str(path)]), id_column="id", source_column="who", part_rows=part_rows)
     assert read.rows["id"].to_list() == ["7", "8", f"t.{form}:2", "9"]
     stem = "t.cat" if form == "cat.parquet" else "t"
     assert read.rows["source"].to_list() == ["x", stem, "y", "x"]

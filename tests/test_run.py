@@ -159,6 +159,6 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
 def test_a_full_disk_is_one_clear_error_and_no_finished_stage(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with pytest.raises(ArtifactError, match="No space left"), run.write("tag", settings={}, inputs={}) as out:  # noqa: PT012
-        (tmp_path / "tag" / ".queries.parquet.part").symlink_to("/dev/full")
+        (tmp_path / "tag" / ".queries-00000.parquet.part").symlink_to("/dev/full")
         out.table("queries", pl.DataFrame({"id": [1]}))
     assert run.state("tag") == "unfinished"

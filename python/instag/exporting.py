@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from instag import summary
 from instag.errors import ArtifactError, ConfigError
+from instag.rows import sample_rows, source_records
 from instag.run import STAGES, Run
-from instag.stages import sample_rows, source_records
 
 if TYPE_CHECKING:
     from instag.progress import Talk

@@ -179,9 +179,11 @@ class Gathering:
     """Shards as they come, each interned by itself, and the vocabulary of them all.
 
     Ids of the running vocabulary never change: it grows by what shards bring, merged some million strings at a time.
+    Without `rows` only the vocabulary is kept.
     """
 
-    def __init__(self, *, spill_above: int = SPILL_ABOVE, merge_above: int = MERGE_ABOVE) -> None:
+    def __init__(self, *, rows: bool = True, spill_above: int = SPILL_ABOVE, merge_above: int = MERGE_ABOVE) -> None:
+        self._rows = rows
         self._spill_above, self._merge_above = spill_above, merge_above
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._held = 0  # bytes in memory
@@ -194,7 +196,8 @@ class Gathering:
 
     def add(self, table: TagTable) -> None:
         """Adds a shard below the others."""
-        self._stored.append(self._store(table.offsets, table.ids))
+        if self._rows:
+            self._stored.append(self._store(table.offsets, table.ids))
         empty = np.zeros(1, np.int64), np.zeros(0, np.uint32)
         light = TagTable(table.vocabulary, *empty, _checked=True)
         light.__dict__["counts"] = table.counts

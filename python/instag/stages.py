@@ -13,12 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instag import _core, summary
+from instag import summary
 from instag.config import blame, read_run_config, settings_from
 from instag.errors import ConfigError, DataError
 from instag.progress import Talk
+from instag.rows import (
+    Part,
+    by_sample,
+    picked_samples,
+    query_groups,
+    renamed_parts,
+    sample_columns,
+    source_records,
+    tag_rows,
+    write_rows,
+)
 from instag.run import Output, Run, file_digest
-from instag.table import TagTable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,9 +61,12 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
         run.path.mkdir(parents=True, exist_ok=True)
         with talk.progress("tagging") as hook:
             tagging = tag(pool, tagger=tagger, progress=hook)
-        write_rows(out, tagging.queries, tagging.rows, tagging.table)
+        single = bool((tagging.rows["turns"] == 1).all())
+        write_rows(out, [(tagging.queries, tagging.rows, tagging.table)], single=single)
         out.table("failures", tagging.failures)
-        out.counts |= tagging.counts | _write_records(out, pool.records, pool.rejected, pool.files, len(pool.samples))
+        out.table("records", pool.records)
+        out.table("rejected", pool.rejected)
+        out.counts |= tagging.counts | _read_counts(pool.files, pool.rejected, len(pool.records), len(pool.samples))
         out.notes.append(tagging.label)
 
     settings = {"tagger": dict(tagger.identity), **reading}
@@ -71,7 +84,9 @@ def import_stage(
     source_column: str | None = None,
 ) -> dict[str, Any]:
     """`tag/`, from data that is tagged already: a row is one query."""
-    from instag.importing import find_shards, read_tagged
+    from instag.importing import find_shards
+    from instag.shards import Gathering
+    from instag.tagged import TaggedPart, TaggedReader
 
     run = Run(path)
     shards = find_shards(names)
@@ -80,55 +95,56 @@ def import_stage(
     def make(out: Output) -> None:
         import polars as pl
 
-        with talk.bar("reading", total=sum(file["bytes"] or 0 for file in inputs), unit="B") as advance:
-            read = read_tagged(shards, column, id_column=id_column, source_column=source_column, progress=advance)
-        table = _without_blanks(TagTable.from_series(read.tags))
-        queries = read.rows.select(
-            "id",
-            pl.lit(0, pl.Int32).alias("turn"),
-            pl.lit(None, pl.String).alias("query"),
-            pl.lit(None, pl.List(pl.String)).alias("explanations"),
-            pl.lit("ok").alias("status"),
-        )
-        write_rows(out, queries, read.rows.with_columns(turns=pl.lit(1, pl.Int32)), table)
+        found, tags, untagged, written = Gathering(rows=False), 0, 0, 0
+
+        def queries(part: TaggedPart) -> Part:
+            nonlocal tags, untagged, written
+            write_records(part.records)
+            found.add(part.table)
+            tags += len(part.table.ids)
+            untagged += int((np.diff(part.table.offsets) == 0).sum())
+            written += len(part.table)
+            frame = part.rows.select(
+                "id",
+                pl.lit(0, pl.Int32).alias("turn"),
+                pl.lit(None, pl.String).alias("query"),
+                pl.lit(None, pl.List(pl.String)).alias("explanations"),
+                pl.lit("ok").alias("status"),
+            )
+            return frame, part.rows, part.table
+
+        with (
+            talk.bar("reading", total=sum(file["bytes"] or 0 for file in inputs), unit="B") as advance,
+            out.parts("records") as write_records,
+        ):
+            read = TaggedReader(shards, column, id_column=id_column, source_column=source_column, progress=advance)
+            write_rows(out, map(queries, read.parts()), single=True)
+        out.table("rejected", read.rejected)
         label = "imported: tagged elsewhere"
         out.counts |= {
             "label": label,
-            "samples": len(table),
-            "queries": len(table),
+            "samples": written,
+            "queries": written,
             "distinct_queries": None,
             "failed": 0,
             "failed_by_reason": {},
-            "untagged": int((np.diff(table.offsets) == 0).sum()),
-            "tags": len(table.vocabulary),
-            "mean_tags": round(len(table.ids) / max(len(table), 1), 4),
-        } | _write_records(out, read.records, read.rejected, read.files, len(table))
+            "untagged": untagged,
+            "tags": len(found.finish().vocabulary),
+            "mean_tags": round(tags / max(written, 1), 4),
+            **_read_counts(read.files, read.rejected, written, written),
+        }
         out.notes.append(label)
 
     settings = {"tagger": "import", "column": column, "id_column": id_column, "source_column": source_column}
     return _stage(run, "tag", settings, {"files": inputs}, make, talk)
 
 
-def _without_blanks(table: TagTable) -> TagTable:
-    """The table without tags of white space alone, which name nothing."""
-    blank = table.vocabulary.str.strip_chars() == ""
-    if not blank.any():
-        return table
-    into = np.where(blank.to_numpy(), 2**32 - 1, blank.not_().cum_sum().to_numpy() - 1).astype(np.uint32)
-    offsets, ids = _core.remap(table.offsets, table.ids, into, int(blank.not_().sum()))
-    return TagTable.from_arrays(table.vocabulary.filter(~blank), offsets, ids)
-
-
-def _write_records(
-    out: Output, records: pl.DataFrame, rejected: pl.DataFrame, files: pl.DataFrame, samples: int
-) -> dict[str, Any]:
-    """Writes where each record stands and what could not be read; returns the counts of both, and the files."""
-    out.table("records", records)
-    out.table("rejected", rejected)
+def _read_counts(files: pl.DataFrame, rejected: pl.DataFrame, records: int, samples: int) -> dict[str, Any]:
+    """What a summary tells of the files that were read."""
     return {
         "files": [{**file, "path": _absolute(file["path"])} for file in files.to_dicts()],
-        "records": len(records),
-        "duplicates": len(records) - samples,
+        "records": records,
+        "duplicates": records - samples,
         "rejected": len(rejected),
     }
 
@@ -145,11 +161,10 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
     def make(out: Output) -> None:
         import polars as pl
 
-        queries = run.table("tag", "queries")
-        result = normalize(TagTable.from_series(queries["tags"]), **settings | {"embedder": embedder})
+        rows: Any = tag_rows(run, "tag", "queries")
+        result = normalize(rows, **settings | {"embedder": embedder})
         table = result.table
-        rows = sample_rows(run, "tag")
-        write_rows(out, queries.select("id", "turn", "status"), rows, table)
+        write_rows(out, renamed_parts(run, "tag", table), single=not run.has("tag", "rows"))
         out.table("ledger", result.ledger)
         out.table("tags", pl.DataFrame({"tag": table.vocabulary, "count": table.counts}))
         merged = result.ledger.filter(pl.col("step").is_in(["rule", "semantic", "association"]))
@@ -173,12 +188,12 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
     run = Run(path)
 
     def make(out: Output) -> None:
-        rows = sample_rows(run, "normalize")
-        source: Any = rows["source"]
-        if run.has("tag", "records"):
+        samples = sample_columns(run, "normalize")
+        source: Any = samples["source"]
+        if run.need("tag")["counts"]["duplicates"]:  # a sample may stand in several sources
             source = run.table("tag", "records", ["row", "source"]).unique(maintain_order=True)
-        table = TagTable.from_series(rows["tags"])
-        result = analyze(table, source, turns=rows["turns"], complete=rows["failed_turns"] == 0)
+        table = tag_rows(run, "normalize", by_sample(run, "normalize"))
+        result = analyze(table, source, turns=samples["turns"], complete=samples["failed_turns"] == 0)
         for name in ("sources", "overlap", "curve"):
             out.table(name, getattr(result, name))
         out.counts |= {
@@ -206,17 +221,17 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
     def make(out: Output) -> None:
         import polars as pl
 
-        rows = sample_rows(run, "normalize")
+        samples = sample_columns(run, "normalize")
         result = select(
-            TagTable.from_series(rows["tags"]),
+            tag_rows(run, "normalize", by_sample(run, "normalize")),
             settings.k,
             settings.method,
             settings.seed,
-            complexity=None if settings.complexity == "union" else _turn_complexity(run, rows, settings.complexity),
-            eligible=None if settings.allow_partial else rows["failed_turns"] == 0,
-            turns=rows["turns"],
+            complexity=None if settings.complexity == "union" else _turn_complexity(run, samples, settings.complexity),
+            eligible=None if settings.allow_partial else samples["failed_turns"] == 0,
+            turns=samples["turns"],
         )
-        picked = rows.select("id", "source")[result.rows]
+        picked = picked_samples(run, "normalize", result.rows)
         rank = pl.int_range(len(picked), dtype=pl.Int64, eager=True).alias("rank")
         rounds, gains = pl.lit(result.rounds, pl.Int32), pl.lit(result.gains, pl.Int64)
         out.table(
@@ -226,16 +241,16 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
             ),
         )
         random = result.random
-        samples = (rank + 1).alias("samples")
+        picks = (rank + 1).alias("samples")
         coverage = pl.Series("coverage", result.coverage)
-        out.table("curve", pl.DataFrame([samples, coverage, pl.Series("random_coverage", random.coverage)]))
+        out.table("curve", pl.DataFrame([picks, coverage, pl.Series("random_coverage", random.coverage)]))
         schema = run.need("tag")["settings"].get("schema")
         with out.file("selected.jsonl") as file:
-            write_selected(file, *source_records(run), result.rows, format=writes.format, schema=schema)
+            write_selected(file, *source_records(run, result.rows), result.rows, format=writes.format, schema=schema)
         out.counts |= {
             "method": settings.method,
-            "pool": len(rows),
-            "incomplete": int((rows["failed_turns"] > 0).sum()),
+            "pool": len(samples),
+            "incomplete": int((samples["failed_turns"] > 0).sum()),
             "allow_partial": settings.allow_partial,
             "selected": len(result),
             "coverage": float(result.coverage[-1]) if len(result) else 0.0,
@@ -304,58 +319,15 @@ def _check_settings(stage: str, said: Mapping[str, Any]) -> None:
         settings_from(kind, said)
 
 
-def sample_rows(run: Run, stage: str) -> pl.DataFrame:
-    """One row a sample: id, source, turns, failed_turns, tags; from `rows`, or `queries` where a sample is a query."""
+def _turn_complexity(run: Run, samples: pl.DataFrame, mode: str) -> NDArray[np.float64]:
+    """Tags of each sample's queries, the mean or the most of them."""
     import polars as pl
 
-    wanted = ["id", "source", "turns", "failed_turns", "tags"]
-    if run.has(stage, "rows"):
-        return run.table(stage, "rows", wanted)
-    one = pl.lit(1, pl.Int32).alias("turns")
-    failed = (pl.col("status") == "failed").cast(pl.Int32).alias("failed_turns")
-    return run.table(stage, "queries").with_columns(one, failed).select(wanted)
-
-
-def sample_tags(rows: pl.DataFrame, table: TagTable) -> TagTable:
-    """The union of each sample's queries: `table` has one row a query, `rows` one a sample with its `turns`."""
-    offsets, ids = _core.union_rows(table.offsets, table.ids, query_groups(rows), len(table.vocabulary))
-    return TagTable.from_arrays(table.vocabulary, offsets, ids)
-
-
-def query_groups(rows: pl.DataFrame) -> NDArray[np.int64]:
-    """Where the queries of each sample begin, and where the last ones end."""
-    groups = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(rows["turns"].to_numpy(), out=groups[1:])
-    return groups
-
-
-def write_rows(out: Output, queries: pl.DataFrame, rows: pl.DataFrame, table: TagTable) -> None:
-    """Writes `queries` with its tags and, unless every sample is one query, `rows` with the unions.
-
-    `queries` and `table` have one row a query, `rows` one a sample; all in the same order.
-    """
-    tagged = queries.with_columns(table.to_series())
-    if (rows["turns"] == 1).all():
-        out.table("queries", tagged.with_columns(rows["source"]))
-        return
-    out.table("queries", tagged)
-    out.table("rows", rows.with_columns(sample_tags(rows, table).to_series()))
-
-
-def _turn_complexity(run: Run, rows: pl.DataFrame, mode: str) -> NDArray[np.float64]:
-    """Tags of each sample's queries, the mean or the most of them."""
     from instag.selection import turn_complexity
 
-    queries = run.table("normalize", "queries", ["tags", "status"])
-    return turn_complexity(queries["tags"].list.len(), query_groups(rows), mode, ok=queries["status"] == "ok")
-
-
-def source_records(run: Run) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The source files of a run as they were read, and where in them each record stands."""
-    import polars as pl
-
-    files = run.need("tag")["counts"]["files"]
-    return pl.DataFrame(files, infer_schema_length=None), run.table("tag", "records")
+    parts = run.parts("normalize", "queries", ["tags", "status"])
+    counted = pl.concat(part.select(pl.col("tags").list.len(), pl.col("status") == "ok") for part in parts)
+    return turn_complexity(counted["tags"], query_groups(samples), mode, ok=counted["status"])
 
 
 def _file_input(path: str) -> dict[str, Any]:

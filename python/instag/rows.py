@@ -1,0 +1,134 @@
+"""The row tables of a run, `queries` and `rows`, whole or in parts: what stages read of each other and write.
+
+Part `i` of `rows` holds the samples of the queries in part `i` of `queries`. Where every sample is one query there is
+no table `rows`, and `queries` serves as both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from instag import _core
+from instag.importing import scan_tags
+from instag.shards import each
+from instag.table import TagTable
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from instag.run import Output, Run
+    from instag.shards import TagRows
+
+KEYS = ["id", "turn", "status"]  # of a query, beside its tags
+
+
+def by_sample(run: Run, stage: str) -> str:
+    """The table that has one row a sample."""
+    return "rows" if run.has(stage, "rows") else "queries"
+
+
+def tag_rows(run: Run, stage: str, name: str) -> TagRows:
+    """The tags of a table, a row a row: in memory where it is one file, else one shard a part."""
+    paths = run.paths(stage, name)
+    if len(paths) > 1:
+        return scan_tags(paths, shard_rows=2**62)
+    return TagTable.from_series(run.table(stage, name, ["tags"])["tags"])
+
+
+def sample_columns(run: Run, stage: str) -> pl.DataFrame:
+    """`source`, `turns` and `failed_turns` of every sample."""
+    import polars as pl
+
+    name = by_sample(run, stage)
+    if name == "rows":
+        return run.table(stage, name, ["source", "turns", "failed_turns"])
+    return pl.concat(_as_samples(part) for part in run.parts(stage, name, ["source", "status"]))
+
+
+def sample_rows(run: Run, stage: str) -> pl.DataFrame:
+    """One row a sample, whole: `id`, `source`, `turns`, `failed_turns`, `tags`."""
+    wanted = ["id", "source", "turns", "failed_turns", "tags"]
+    name = by_sample(run, stage)
+    if name == "rows":
+        return run.table(stage, name, wanted)
+    return _as_samples(run.table(stage, name)).select(wanted)
+
+
+def _as_samples(queries: pl.DataFrame) -> pl.DataFrame:
+    import polars as pl
+
+    failed = (pl.col("status") == "failed").cast(pl.Int32).alias("failed_turns")
+    return queries.with_columns(pl.lit(1, pl.Int32).alias("turns"), failed).drop("status")
+
+
+def picked_samples(run: Run, stage: str, rows: NDArray[np.int64]) -> pl.DataFrame:
+    """`id` and `source` of the samples of these numbers, in this order."""
+    import polars as pl
+
+    found, start = [], 0
+    order = np.argsort(rows, kind="stable")
+    for part in run.parts(stage, by_sample(run, stage), ["id", "source"]):
+        here = rows[order[slice(*np.searchsorted(rows[order], [start, start + len(part)]))]]
+        found.append(part[here - start])
+        start += len(part)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return pl.concat(found)[back]
+
+
+def source_records(run: Run, rows: NDArray[np.int64] | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The source files of a run as they were read, and where in them the records (of the samples `rows`) stand."""
+    import polars as pl
+
+    files = pl.DataFrame(run.need("tag")["counts"]["files"], infer_schema_length=None)
+    if rows is None:
+        return files, run.table("tag", "records")
+    wanted = pl.DataFrame({"row": np.unique(rows)})
+    return files, pl.concat(
+        part.join(wanted, on="row", how="semi", maintain_order="left") for part in run.parts("tag", "records")
+    )
+
+
+def query_groups(rows: pl.DataFrame) -> NDArray[np.int64]:
+    """Where the queries of each sample begin, and where the last ones end."""
+    groups = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(rows["turns"].to_numpy(), out=groups[1:])
+    return groups
+
+
+Part = tuple["pl.DataFrame", "pl.DataFrame", TagTable]  # queries, their samples (with `turns`), the queries' tags
+
+
+def write_rows(out: Output, parts: Iterable[Part], *, single: bool) -> None:
+    """Writes `queries` with its tags and, unless every sample is a `single` query, `rows` with the unions."""
+    with contextlib.ExitStack() as stack:
+        write_queries = stack.enter_context(out.parts("queries"))
+        write_samples = None if single else stack.enter_context(out.parts("rows"))
+        for queries, samples, table in parts:
+            tagged = queries.with_columns(table.to_series())
+            if write_samples is None:
+                write_queries(tagged.with_columns(samples["source"]))
+                continue
+            write_queries(tagged)
+            union = _core.union_rows(table.offsets, table.ids, query_groups(samples), len(table.vocabulary))
+            write_samples(samples.with_columns(TagTable(table.vocabulary, *union, _checked=True).to_series()))
+
+
+def renamed_parts(run: Run, stage: str, table: TagRows) -> Iterator[Part]:
+    """The parts of a stage's rows with other tags: `table` has its queries, a row a row, one shard a part."""
+    import polars as pl
+
+    single = by_sample(run, stage) == "queries"
+    keys = run.parts(stage, "queries", [*KEYS, "source"] if single else KEYS)
+    samples = run.parts(stage, "rows", ["id", "source", "turns", "failed_turns"]) if not single else None
+    for shard in each(table, lambda shard, _: shard):
+        queries = next(keys)
+        if samples is not None:
+            yield queries, next(samples), shard
+        else:
+            yield queries.drop("source"), queries.select("source", turns=pl.lit(1, pl.Int32)), shard
