@@ -6,23 +6,28 @@ import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from instag.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.int64] | None
 
 _ROWS = 8192  # rows a batch: small where rows hold images, large enough for the parser to share out
 
 
-def parquet_lines(path: str) -> Iterator[bytes]:
-    """Blocks of JSON lines, one a row of a Parquet file (or of several, by a pattern of Polars)."""
+def parquet_lines(path: str, rows: Rows = None) -> Iterator[bytes]:
+    """Blocks of JSON lines, one a row of a Parquet file (or of several, by a pattern of Polars), or of those `rows`."""
     import polars as pl
 
-    yield from _lines(pl.scan_parquet(path, glob=path.startswith("hf://")))
+    yield from _lines(pl.scan_parquet(path, glob=path.startswith("hf://")), rows)
 
 
-def csv_lines(path: str, compression: str | None) -> Iterator[bytes]:
-    """Blocks of JSON lines, one a row of a CSV file (`.tsv`: tabs) with a header; every value stays text.
+def csv_lines(path: str, compression: str | None, rows: Rows = None) -> Iterator[bytes]:
+    """Blocks of JSON lines, one a row of a CSV file (`.tsv`: tabs) with a header, or of those `rows`; all values text.
 
     A compressed file is decompressed in memory. Raises `DataError` where the rows are not those of a CSV file.
     """
@@ -31,7 +36,7 @@ def csv_lines(path: str, compression: str | None) -> Iterator[bytes]:
     plain = path.removesuffix(f".{compression}") if compression else path
     separator = "\t" if plain.lower().endswith(".tsv") else ","
     source: Any = path if compression is None else _decompressed(path, compression)
-    yield from _lines(pl.scan_csv(source, separator=separator, infer_schema=False, glob=False))
+    yield from _lines(pl.scan_csv(source, separator=separator, infer_schema=False, glob=False), rows)
 
 
 def hf_path(path: str) -> str:
@@ -60,17 +65,21 @@ def _decompressed(path: str, compression: str) -> bytes:
         return b"".join(decompressed(raw, compression, 1 << 24))
 
 
-def _lines(frame: pl.LazyFrame) -> Iterator[bytes]:
-    """A frame batch by batch; binary columns as base64, since JSON has no bytes."""
+def _lines(frame: pl.LazyFrame, rows: Rows) -> Iterator[bytes]:
+    """A frame batch by batch, or the rows of these numbers, which rise; bytes as base64, since JSON has none."""
     import polars as pl
 
     try:
         schema = frame.collect_schema()
         exact = [_exact(pl.col(name), dtype).alias(name) for name, dtype in schema.items() if _holds_binary(dtype)]
-        for batch in frame.collect_batches(chunk_size=_ROWS, maintain_order=True):
-            for rows in batch.with_columns(exact).iter_slices(_ROWS):
+        before = 0
+        for found in frame.collect_batches(chunk_size=_ROWS, maintain_order=True):
+            batch, start, before = found, before, before + len(found)
+            if rows is not None:
+                batch = found[rows[slice(*np.searchsorted(rows, [start, before]))] - start]
+            for part in (batch.with_columns(exact) if exact else batch).iter_slices(_ROWS):
                 lines = io.BytesIO()
-                rows.write_ndjson(lines)
+                part.write_ndjson(lines)
                 yield lines.getvalue()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"cannot be read: {_first_line(error)}") from None

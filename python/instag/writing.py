@@ -127,13 +127,14 @@ def _pieces(file: dict[str, str], part: pl.DataFrame) -> Iterator[_Piece]:
     path, (kind, _, compression) = file["path"], file["format"].partition(".")
     try:
         if path.startswith("hf://"):
-            yield from _row_pieces(file, parquet_lines(hf_path(path)), part, check=True)
+            yield from _remote_pieces(file, parquet_lines(hf_path(path)), part)
             return
+        rows = part["record"].to_numpy()
         with Raw(path) as raw:
             if kind == "parquet":
-                yield from _row_pieces(file, parquet_lines(path), part)
+                yield from _row_pieces(path, parquet_lines(path, rows), len(rows))
             elif kind == "csv":
-                yield from _row_pieces(file, csv_lines(path, compression or None), part)
+                yield from _row_pieces(path, csv_lines(path, compression or None, rows), len(rows))
             else:
                 yield from _range_pieces(path, raw, compression or None, part)
             if raw.digest() != file["digest"]:
@@ -164,27 +165,38 @@ def _range_pieces(path: str, raw: Raw, compression: str | None, part: pl.DataFra
             held, before = held[keep:], before + keep
 
 
-def _row_pieces(
-    file: dict[str, str], parts: Iterator[bytes], part: pl.DataFrame, *, check: bool = False
-) -> Iterator[_Piece]:
+def _row_pieces(path: str, parts: Iterator[bytes], rows: int) -> Iterator[_Piece]:
+    """Blocks of lines that hold the wanted rows alone."""
+    done = 0
+    for block in parts:
+        starts, ends = _line_ranges(block)
+        yield block, starts, ends, np.arange(done, done + len(ends))
+        done += len(ends)
+    if done < rows:
+        raise _changed(path)
+
+
+def _remote_pieces(file: dict[str, str], parts: Iterator[bytes], part: pl.DataFrame) -> Iterator[_Piece]:
+    """The wanted rows of a table that has no other digest than that of all its lines."""
     numbers = part["record"].to_numpy()
     before, done, digest = 0, 0, new_digest()
     for block in parts:
         digest.update(block)
-        breaks = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
-        until = int(np.searchsorted(numbers, before + len(breaks)))
+        starts, ends = _line_ranges(block)
+        until = int(np.searchsorted(numbers, before + len(ends)))
         if until > done:
             local = numbers[done:until] - before
-            starts = np.concatenate([[0], breaks[:-1] + 1])[local].astype(np.int64)
-            yield block, starts, breaks[local].astype(np.int64), np.arange(done, until)
+            yield block, starts[local], ends[local], np.arange(done, until)
             done = until
-        before += len(breaks)
-        if done == len(numbers) and not check:
-            return
-    if done < len(numbers):
+        before += len(ends)
+    if done < len(numbers) or digest.hexdigest() != file["digest"]:
         raise _changed(file["path"])
-    if check and digest.hexdigest() != file["digest"]:
-        raise _changed(file["path"])
+
+
+def _line_ranges(block: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the lines of a block begin and end."""
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    return np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])[: len(ends)], ends
 
 
 def _changed(path: str) -> ArtifactError:
