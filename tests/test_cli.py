@@ -381,3 +381,22 @@ def test_a_run_in_parts_holds_what_a_run_in_one_piece_does(
     said = instag("select", runs["pieces"], "--k", 3)
     assert said.code == 1
     assert "`normalize`" in said.err
+
+
+def test_threads_are_as_many_as_asked_for_and_the_result_the_same(chats: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from instag import cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        "import polars, os; from instag import shards; print(polars.thread_pool_size(), shards.AT_ONCE)"
+    )
+    found = {}
+    for threads in (1, 3):
+        command = [sys.executable, "-c", code, "run", str(chats), "--run", str(tmp_path / str(threads)), "--json"]
+        said = subprocess.run([*command, *map(str, FLAGS), "--threads", str(threads)], capture_output=True, text=True)
+        assert said.returncode == 0, said.stderr
+        summary, pools = said.stdout.splitlines()
+        assert pools == f"{threads} {min(threads, 2)}"
+        assert 10_000_000 < json.loads(summary)["peak_memory_bytes"] < 10_000_000_000
+        found[threads] = (tmp_path / str(threads) / "select" / "selected.jsonl").read_bytes()
+    assert found[1] == found[3]

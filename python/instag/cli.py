@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -85,10 +86,28 @@ _SELECT: dict[str, dict[str, Any]] = {
 }
 
 
+def _limit_threads(ctx: click.Context, _: click.Parameter, threads: int | None) -> None:
+    """Tells every pool of threads its size; none of them is started before its library is imported, in a stage."""
+    if threads is not None and not ctx.resilient_parsing:
+        os.environ |= dict.fromkeys(_POOLS, str(threads))
+
+
+_POOLS = ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
+
+
 def _with(*groups: dict[str, dict[str, Any]]) -> Callable[[F], F]:
-    """The flags of the stages named, and the two every command has."""
+    """The flags of the stages named, and the three every command has."""
 
     def add(command: F) -> F:
+        command = click.option(
+            "--threads",
+            type=click.IntRange(1),
+            metavar="N",
+            expose_value=False,
+            is_eager=True,
+            callback=_limit_threads,
+            help="Threads to work with (default: one a core). The result is the same with any number.",
+        )(command)
         command = click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")(command)
         command = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")(command)
         for name, told in reversed([flag for group in groups for flag in group.items()]):
@@ -105,7 +124,17 @@ def _said(options: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any
 
 def _finish(summary: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(summary, ensure_ascii=False))
+        click.echo(json.dumps({**summary, "peak_memory_bytes": _peak_memory_bytes()}, ensure_ascii=False))
+
+
+def _peak_memory_bytes() -> int | None:
+    """The most memory this process has held, None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 class _InOrder(click.Group):

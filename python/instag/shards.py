@@ -6,6 +6,7 @@ so a stage is written once, with what both have: `vocabulary`, `counts`, `starts
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DROPPED = 2**32 - 1  # what `renamed` drops
-AT_ONCE = 2  # shards worked on at a time; kernels with threads of their own fill the rest of a larger machine
+_ASKED = os.environ.get("RAYON_NUM_THREADS", "")  # what `--threads` sets
+# Shards worked on at a time; kernels with threads of their own fill the rest of a larger machine.
+AT_ONCE = min(int(_ASKED) if _ASKED.isdecimal() and int(_ASKED) else os.cpu_count() or 1, 2)
 SPILL_ABOVE = 4 << 30  # bytes of rows kept in memory; the rest goes to a temporary folder
 MERGE_ABOVE = 4_000_000  # strings of shards that may wait before they are merged into the vocabulary
 
