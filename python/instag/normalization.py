@@ -248,7 +248,10 @@ class _Work(Generic[Rows]):
         names = self.raw.gather(self.names)
         bytewise = places(np.asarray(names.arg_sort(), np.uint32))
         limits = settings.min_rule_count, settings.min_rule_confidence
-        into, rounds, confidence = merge_associations(self._renamed(), bytewise, *limits)
+        try:
+            into, rounds, confidence = merge_associations(self._renamed(), bytewise, *limits)
+        except ValueError as error:
+            raise ConfigError(f"association: {error}") from None
         moved, last = int((rounds > 0).sum()), int(rounds.max(initial=0))
         self.notes.append(f"association: {moved:,} tags merged in {last} round{'' if last == 1 else 's'}")
         if len(self.tag_counts) and self.tag_counts.max() < settings.min_rule_count:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from instag import _core
+from instag.errors import ArtifactError
 from instag.importing import scan_tags
 from instag.shards import each
 from instag.table import TagTable
@@ -128,6 +129,11 @@ def renamed_parts(run: Run, stage: str, table: TagRows) -> Iterator[Part]:
     samples = run.parts(stage, "rows", ["id", "source", "turns", "failed_turns"]) if not single else None
     for shard in each(table, lambda shard, _: shard):
         queries = next(keys)
+        if len(queries) != len(shard):
+            message = (
+                f"`{run.path / stage}/queries` changed while it was read: {len(queries):,} rows, not {len(shard):,}"
+            )
+            raise ArtifactError(message, hint=f"run `instag {stage}` again")
         if samples is not None:
             yield queries, next(samples), shard
         else:

@@ -66,7 +66,8 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
         out.table("failures", tagging.failures)
         out.table("records", pool.records)
         out.table("rejected", pool.rejected)
-        out.counts |= tagging.counts | _read_counts(pool.files, pool.rejected, len(pool.records), len(pool.samples))
+        read_counts = _read_counts(inputs, pool.files, pool.rejected, len(pool.records), len(pool.samples))
+        out.counts |= tagging.counts | read_counts
         out.notes.append(tagging.label)
 
     settings = {"tagger": dict(tagger.identity), **reading}
@@ -131,7 +132,7 @@ def import_stage(
             "untagged": untagged,
             "tags": len(found.finish().vocabulary),
             "mean_tags": round(tags / max(written, 1), 4),
-            **_read_counts(read.files, read.rejected, written, written),
+            **_read_counts(inputs, read.files, read.rejected, written, written),
         }
         out.notes.append(label)
 
@@ -139,8 +140,15 @@ def import_stage(
     return _stage(run, "tag", settings, {"files": inputs}, make, talk)
 
 
-def _read_counts(files: pl.DataFrame, rejected: pl.DataFrame, records: int, samples: int) -> dict[str, Any]:
-    """What a summary tells of the files that were read."""
+def _read_counts(
+    inputs: Sequence[Mapping[str, Any]], files: pl.DataFrame, rejected: pl.DataFrame, records: int, samples: int
+) -> dict[str, Any]:
+    """What a summary tells of the files that were read; refuses a file that changed meanwhile."""
+    digests = {file["path"]: file["digest"] for file in inputs}
+    for path, digest in files.select("path", "digest").rows():
+        before = digests.get(_absolute(path))
+        if before is not None and digest not in (None, before):
+            raise DataError(f"`{path}` changed while it was read", hint="run the same command again once it is whole")
     return {
         "files": [{**file, "path": _absolute(file["path"])} for file in files.to_dicts()],
         "records": records,
