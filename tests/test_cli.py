@@ -358,6 +358,7 @@ def test_a_run_in_parts_holds_what_a_run_in_one_piece_does(
         assert instag("export", run, "--annotated").code == 0
         assert {s["state"] for s in instag("show", run, "--json").json["stages"].values()} == {"current"}
     assert len(list((runs["parts"] / "tag" / "queries").iterdir())) == 3
+    assert "tag: queries (3 parts), records (3 parts), rejected.parquet\n" in instag("show", runs["parts"]).err
     assert len(list((runs["pieces"] / "normalize" / "queries").iterdir())) == 24
     for stage, table in [
         *(("tag", name) for name in ("queries", "records")),

@@ -121,8 +121,10 @@ def analyze(
     lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.int32))))
     names, members = _members(source, n)
     described, curves, held = [], [], []
-    for name, rows in [(None, np.arange(n)), *zip(names, members, strict=True)]:
-        first = _first_seen(table, rows)
+    every = np.arange(n)
+    everywhere = _first_seen(table, every)
+    for name, rows in [(None, every), *zip(names, members, strict=True)]:
+        first = everywhere if len(rows) == n else _first_seen(table, rows)
         whole = rows[counted[rows]]
         tags = int(np.count_nonzero(first >= 0))
         described.append(
@@ -174,16 +176,17 @@ def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str]
     if isinstance(source, pl.Series):
         if len(source) != n:
             raise DataError(f"`source` has {len(source)} entries, but {n} are needed")
-        source = pl.DataFrame({"row": np.arange(n), "source": source})
+        _check_names(source)
+        rows = pl.DataFrame({"source": source.cast(pl.Categorical)}).with_row_index("row")
+        rows = rows.group_by("source", maintain_order=True).agg("row")
+        return rows["source"].cast(pl.String).to_list(), [series.to_numpy().astype(np.int64) for series in rows["row"]]
     if not {"row", "source"} <= set(source.columns):
         raise DataError(f"`source` must have the columns `row` and `source`, found {', '.join(source.columns)}")
     if not source["row"].dtype.is_integer():
         raise DataError(f"`source`: the column `row` must hold whole numbers, found {source['row'].dtype}")
-    if source["source"].dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-        raise DataError(f"`source` must hold strings, found {source['source'].dtype}")
-    held = source.select(pl.col("row").cast(pl.Int64), pl.col("source").cast(pl.String))
-    if held.null_count().row(0) != (0, 0):
-        raise DataError("`source` holds a null", hint="give every row a source, or leave its records out of the frame")
+    held = source.select(pl.col("row").cast(pl.Int64), _check_names(source["source"]).cast(pl.String))
+    if held["row"].null_count():
+        raise DataError("`source` holds a null row", hint="leave the records of no row out of the frame")
     wrong = held.filter((pl.col("row") < 0) | (pl.col("row") >= n))
     if len(wrong):
         raise DataError(f"`source` names the row {wrong['row'][0]}, but the table has {n} rows")
@@ -191,6 +194,16 @@ def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str]
     rows = held.group_by("source", maintain_order=True).agg(pl.col("row").unique())
     rows = rows.with_columns(pl.col("row").list.sort())
     return rows["source"].to_list(), [series.to_numpy() for series in rows["row"]]
+
+
+def _check_names(source: pl.Series) -> pl.Series:
+    import polars as pl
+
+    if source.dtype not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
+        raise DataError(f"`source` must hold strings, found {source.dtype}")
+    if source.null_count():
+        raise DataError("`source` holds a null", hint="give every row a source, or leave its records out of the frame")
+    return source
 
 
 def _first_seen(table: TagRows, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ def tell(manifest: Mapping[str, Any], folder: Path, talk: Talk, *, fresh: bool) 
     _TELL[stage](manifest["counts"], talk)
     for note in manifest["notes"]:
         talk.line(f"  note: {note}".replace("\n", "\n  "))
-    talk.line(f"  in {folder}: {', '.join(output['name'] for output in manifest['outputs'])}")
+    names = Counter(output["name"].split("/")[0] for output in manifest["outputs"])
+    told = [name if "." in name else f"{name} ({count:,} parts)" for name, count in names.items()]
+    talk.line(f"  in {folder}: {', '.join(told)}")
 
 
 def _tag(counts: Mapping[str, Any], talk: Talk) -> None:
