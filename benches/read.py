@@ -1,4 +1,4 @@
-"""Reading: `instag.read` against an `orjson` loop that does the same, and `polars.scan_ndjson` that does less.
+"""Reading: `instag.read` against an `orjson` loop that does the same, `scan_ndjson` that does less, and one thread.
 
 A real file's records are repeated up to the size asked for, each repeat with a serial number in its first text, so that
 none is a duplicate, and written as plain JSONL to a temporary folder. The loop takes the queries and a 128-bit hash of
@@ -7,7 +7,10 @@ the turns of each record and keeps the first of equal ones; `scan_ndjson` merely
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -84,30 +87,85 @@ def by_instag(path: Path) -> tuple[int, int]:
     return len(pool), len(pool.queries)
 
 
-SIZES = (300_000,)
+class OneThread:
+    """`instag.read` in a process of its own with one thread, warm, timed from here."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "by_instag"],
+            env={**os.environ, "RAYON_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, path: Path) -> tuple[int, ...]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(path, file=self._process.stdin, flush=True)
+        return tuple(map(int, self._process.stdout.readline().split()[:2]))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def peak_mib(name: str, path: Path) -> float:
+    """The most memory that one reading takes in a fresh process: a warm one would fill what the last one freed."""
+    done = subprocess.run(
+        [sys.executable, __file__, name], input=f"{path}\n", capture_output=True, text=True, check=True
+    )
+    return float(done.stdout.split()[2])
+
+
+SIZES = (1_000_000,)  # and 5,000,000 by `--samples`: the files then take 6 GB, the loop 9 GB of memory
 
 
 def compare(samples: int) -> Iterator[timing.Comparison]:
-    """Single prompts (t0), and a fifth as many chats (sgd), each against both peers."""
+    """Single prompts (t0), questions (gsm8k), and a fifth as many chats (sgd), each against three."""
     if not DATA.is_dir():
         print(f"read: no real data at {DATA} (set INSTAG_DATA)", file=sys.stderr)
         return
-    files = {"self_instruct/t0_prompts.jsonl.zst": samples, "sgd/messages.jsonl.gz": samples // 5}
+    files = {
+        "self_instruct/t0_prompts.jsonl.zst": samples,
+        "gsm8k/train.jsonl": samples,
+        "sgd/messages.jsonl.gz": samples // 5,
+    }
     for name, records in files.items():
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, contextlib.closing(OneThread()) as one_thread:
             path = Path(folder, "repeated.jsonl")
             repeated(DATA / name, records, path)
-            task = f"read {path.stat().st_size / 1e6:,.0f} MB of {name.split('/')[1].split('.')[0]}"
-            for peer_name, peer in (
-                ("orjson + Python loop", by_orjson),
-                ("polars.scan_ndjson, columns only", by_polars),
+            megabytes = path.stat().st_size / 1e6
+            one_thread(path)
+            for peer_name, peer, target in (
+                ("orjson + Python loop", by_orjson, 4),
+                ("polars.scan_ndjson, columns only", by_polars, 1),
+                ("instag, one thread", one_thread, 1.5),
             ):
-                yield timing.compare(
-                    task,
+                done = timing.compare(
+                    f"read {megabytes:,.0f} MB of {name.split('/')[0]}",
                     records,
                     partial(by_instag, path),
                     partial(peer, path),
                     peer_name=peer_name,
                     same=lambda ours, theirs: theirs[1] == 0 or ours == theirs,
                     runs=3,
+                    peer_runs=1 if peer is by_orjson else 3,
+                    target=target,
                 )
+                ours, theirs = (f"{megabytes / timed.median:,.0f}" for timed in (done.ours, done.peer))
+                peaks = [peak_mib(call, path) for call in ("by_instag", getattr(peer, "__name__", "by_instag"))]
+                yield dataclasses.replace(
+                    done,
+                    task=f"{done.task}: {ours} MB/s, peer {theirs}",
+                    ours=dataclasses.replace(done.ours, peak_mib=peaks[0]),
+                    peer=dataclasses.replace(done.peer, peak_mib=peaks[1]),
+                )
+
+
+if __name__ == "__main__":  # reads each path named on stdin, and tells what it found and the most memory it took
+    for line in sys.stdin:
+        before = timing._reset_peak() or 0
+        samples, queries = {"by_instag": by_instag, "by_polars": by_polars, "by_orjson": by_orjson}[sys.argv[1]](
+            Path(line.rstrip("\n"))
+        )
+        print(samples, queries, timing._memory("VmHWM") - before, flush=True)

@@ -58,7 +58,8 @@ def pool_tables(done: list[FileTables], limit: int | None) -> dict[str, pl.DataF
         pl.Series("file", np.repeat(np.array([file.number for file in done], dtype=np.uint32), heights)),
     )
     queries = pl.concat(_taken(done, "queries"), rechunk=True)["query"]
-    rows, firsts, fresh = _core.unique_rows(records["high"].to_numpy(), records["low"].to_numpy(), np.cumsum(heights))
+    ends = np.cumsum(heights)
+    rows, firsts, fresh = _core.unique_rows(records["high"].to_numpy(), records["low"].to_numpy(), ends)
     if limit is not None and len(firsts) > limit:
         end = int(firsts[limit])
         records, rows, firsts, fresh = records.head(end), rows[:end], firsts[:limit], fresh[:end]
@@ -74,7 +75,7 @@ def pool_tables(done: list[FileTables], limit: int | None) -> dict[str, pl.DataF
         "queries": pl.DataFrame({"row": row, "turn": turn, "query": queries}),
         "records": records.select("row", "source", "file", "record", "start", "end", "own_id"),
         "rejected": _rejected(done),
-        "files": _files(done, records.select("file", "schema", "turns"), fresh),
+        "files": _files(done, np.minimum(ends, len(records)), records.select("schema", "turns"), fresh),
     }
 
 
@@ -109,7 +110,9 @@ def _rejected(done: list[FileTables]) -> pl.DataFrame:
     return pl.concat([empty, *frames])
 
 
-def _files(done: list[FileTables], records: pl.DataFrame, fresh: NDArray[np.bool_]) -> pl.DataFrame:
+def _files(
+    done: list[FileTables], ends: NDArray[np.int64], records: pl.DataFrame, fresh: NDArray[np.bool_]
+) -> pl.DataFrame:
     """One row a file: its distinct samples and their queries, whatever other files hold; `fresh` tells the first ones.
 
     Several schemas of one file are named in the order of their records' number, then of the schemas themselves.
@@ -118,7 +121,6 @@ def _files(done: list[FileTables], records: pl.DataFrame, fresh: NDArray[np.bool
 
     names = _core.schema_names()
     turns, schemas = records["turns"].to_numpy(), records["schema"].to_numpy()
-    ends = np.searchsorted(records["file"].to_numpy(), [file.number for file in done], side="right")
     counted: list[tuple[str | None, int, int]] = []
     for start, end in zip([0, *ends], ends, strict=False):
         counts = np.bincount(schemas[start:end], minlength=len(names))

@@ -6,11 +6,53 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::StringViewBuilder;
+use arrow_array::builder::{ArrayBuilder, StringViewBuilder};
 use arrow_array::{ArrayRef, Int32Array, Int64Array, StringViewArray, UInt8Array, UInt64Array};
 
 use super::tape::{Kind, Value};
 use super::turns::{Reader, Sample};
+
+/// A column of texts, some of them null; where all are, as is usual, nothing is written.
+#[derive(Debug, Default)]
+struct Texts {
+    texts: StringViewBuilder,
+    /// Nulls that follow them
+    nulls: usize,
+}
+
+impl Texts {
+    /// Appends a string's value or a number's text; null for anything else.
+    fn push(&mut self, value: Option<Value<'_>>) {
+        let number = |value: Value<'_>| value.kind() == Kind::Number;
+        match value.and_then(|value| if number(value) { Some(value.raw()) } else { value.text() }) {
+            Some(text) => {
+                self.write_nulls();
+                self.texts.append_value(text);
+            }
+            None => self.nulls += 1,
+        }
+    }
+
+    fn write_nulls(&mut self) {
+        (0..std::mem::take(&mut self.nulls)).for_each(|_| self.texts.append_null());
+    }
+
+    fn append(&mut self, mut next: Self) {
+        if !next.texts.is_empty() {
+            self.write_nulls();
+            self.texts.append_array(&next.texts.finish());
+        }
+        self.nulls += next.nulls;
+    }
+
+    fn finish(mut self) -> StringViewArray {
+        if self.texts.is_empty() {
+            return StringViewArray::new_null(self.nulls);
+        }
+        self.write_nulls();
+        self.texts.finish()
+    }
+}
 
 /// The records, queries and rejected rows of a piece of a block; positions count from the start of the piece.
 #[derive(Debug, Default)]
@@ -23,8 +65,8 @@ pub struct Columns {
     end: Vec<i64>,
     schema: Vec<u8>,
     turns: Vec<i32>,
-    own_id: StringViewBuilder,
-    source: StringViewBuilder,
+    own_id: Texts,
+    source: Texts,
     queries: StringViewBuilder,
     rejected_record: Vec<i64>,
     rejected_line: Vec<i64>,
@@ -61,8 +103,8 @@ impl Columns {
         self.end.push(end as i64);
         self.schema.push(sample.schema as u8);
         self.turns.push(sample.turns);
-        push_text(sample.own_id, &mut self.own_id);
-        push_text(source, &mut self.source);
+        self.own_id.push(sample.own_id);
+        self.source.push(source);
         reader.queries().for_each(|query| self.queries.append_value(query));
         self.found += 1;
     }
@@ -85,8 +127,8 @@ impl Columns {
         self.end.extend(next.end.iter().map(|end| end + bytes));
         self.schema.extend_from_slice(&next.schema);
         self.turns.extend_from_slice(&next.turns);
-        self.own_id.append_array(&next.own_id.finish());
-        self.source.append_array(&next.source.finish());
+        self.own_id.append(next.own_id);
+        self.source.append(next.source);
         self.queries.append_array(&next.queries.finish());
         self.rejected_record.extend(next.rejected_record.iter().map(|record| record + found));
         self.rejected_line.extend(next.rejected_line.iter().map(|line| line + lines));
@@ -115,11 +157,4 @@ impl Columns {
         ];
         [records, queries, rejected]
     }
-}
-
-/// Appends a string's value or a number's text; null for anything else.
-fn push_text(value: Option<Value<'_>>, into: &mut StringViewBuilder) {
-    into.append_option(
-        value.and_then(|value| if value.kind() == Kind::Number { Some(value.raw()) } else { value.text() }),
-    );
 }
