@@ -2,15 +2,23 @@
 //!
 //! `F(S) = sum over tags of w[t] * min(held by S, 1)`. Each pick is the sample that adds most to `F`, the earlier row among
 //! equals. When no sample adds a tag, the covered set is emptied and a new round starts. A sample's gain never grows
-//! within a round, so an old gain is a bound: only samples whose bound reaches the top are looked at again.
+//! within a round, so an old gain is a bound: only samples whose bound reaches the top are looked at again, and one whose
+//! gain is still its bound is the next pick.
 //!
-//! Cost: a round looks at a sample when the gains have come down to its bound, and they come down to 1 before the rarest
-//! tag is covered: about one pass over the pool a round (some 2,000 picks each at 12,000 tags). Samples enter the heap
-//! from one list sorted once: most are worth nothing when they are reached, and never enter it. Walking that list is a
-//! cache miss a sample (10 million samples: 1.5 s a round); so when few tags are left that can add anything, the samples
-//! that hold them are gathered in memory order, which takes a tenth of that.
+//! Gains that are whole numbers wait in a bucket each ([`Buckets`]), which is sorted by row when it is reached; weighted
+//! ones in a heap. Of a round, only the samples that would add most to an empty one are ranked (1 in [`HEAD`]). When they
+//! are used up, most tags are covered, and one walk over the pool in memory order, by all threads, gathers the samples
+//! that hold one of the rest; and again when few of those are left.
 //!
-//! Many rounds mean few tags, and these make few sets: after some rounds only the first sample left of each set is
+//! Cost: a walk or two over the pool a round (4 bytes an id, 8 an offset), some 2,000 picks a round at 12,000 tags.
+//! Ten million samples, k = 6,000 (3 rounds), one thread: 1.0 s CPU, of which the 9 walks are 0.7 (each some 5 ns a
+//! sample; the bytes alone, 260 MB, take 30 ms); a plain bucket queue in C that goes through all samples a round 1.4 s.
+//! Tried: all samples ranked and walked in that order, a heap for all (3.6 s: a cache miss a sample, most of them only to
+//! be pushed again); gathering all that still add something (2.8 s: six of ten do after the head); a sum a row in place
+//! of running sums over a block (20 ns a sample: the branch that ends a row is mispredicted). In lower steps than `LOWER`
+//! more walks, in higher ones more samples that wait: 3 and 4 cost as much.
+//!
+//! Many rounds mean few tags, and these make few sets: after [`ROUNDS`] only the first sample left of each set is
 //! looked at, since whichever is picked, the rest of its set add nothing until the next round. A round is then at most
 //! one pass over the distinct sets. Putting equal samples together from the start costs more than the usual few rounds.
 
@@ -24,20 +32,33 @@ use rayon::prelude::*;
 use rustc_hash::FxHasher;
 
 use crate::complexity_first::Picks;
+use crate::csr::Csr;
 use crate::error::{Error, Result};
 use crate::rank::Pool;
 
-/// The list is narrowed each time this fraction (1 in so many) of what could add something is left.
+/// The share of the pool that is ranked before the rest is looked at: 1 in this many.
+const HEAD: usize = 32;
+/// Rows gathered from at a time: what is noted of their tags stays in the first-level cache.
+const BLOCK: usize = 1 << 10;
+/// The rest is looked at for samples that add this part of what is known to be more than any of it adds,
+const LOWER: f64 = 2.0;
+/// until that is not above this.
+const SMALL: f64 = 3.0;
+/// Samples are gathered anew each time this fraction (1 in so many) of what could add something is left,
 const NARROW: usize = 16;
-/// A round that has walked less than this fraction (1 in so many) of the pool is not narrowed: it would cost more.
-const WALKED: usize = 4;
+/// and at least this fraction (1 in so many) of the pool waits to be looked at again.
+const WAITING: usize = 8;
 /// After so many rounds equal samples are put together.
-const ROUNDS: i32 = 8;
+const ROUNDS: i32 = 32;
 
 /// What greedy selection maximizes: monotone, submodular, of non-negative gains.
 pub trait Objective: Sync {
     /// What a sample with these tags would add now; never more than before in the same round.
     fn gain(&self, tags: &[u32]) -> f64;
+    /// Whether a sample gains by this tag now.
+    fn adds(&self, tag: u32) -> bool;
+    /// No tag adds more.
+    fn most(&self) -> f64;
     /// Adds the sample; the number of tags that it is the first to hold in this round.
     fn add(&mut self, tags: &[u32]) -> i64;
     /// How many tags, counted in every sample that is left, can still add something in this round.
@@ -58,29 +79,56 @@ struct Coverage<'a> {
 
 impl<'a> Coverage<'a> {
     fn new(pool: &Pool<'_>, weights: Option<&'a [f64]>) -> Self {
-        let mut left = vec![0usize; pool.rows.size()];
-        for row in (0..pool.rows.len()).filter(|&row| pool.holds(row)) {
-            for &tag in pool.rows.row(row) {
-                if let Some(left) = left.get_mut(tag as usize) {
-                    *left += 1;
+        let (size, rows, parts) = (pool.rows.size(), pool.rows.len(), rayon::current_num_threads());
+        let held = (0..parts).into_par_iter().map(|part| {
+            let mut held = vec![0usize; size];
+            let mut count = |tags: &[u32]| {
+                for &tag in tags {
+                    if let Some(held) = held.get_mut(tag as usize) {
+                        *held += 1;
+                    }
                 }
+            };
+            let ids = pool.rows.ids();
+            if pool.eligible.is_none() {
+                count(&ids[ids.len() * part / parts..ids.len() * (part + 1) / parts]);
+            } else {
+                let rows = (rows * part / parts..rows * (part + 1) / parts).filter(|&row| pool.holds(row));
+                rows.for_each(|row| count(pool.rows.row(row)));
             }
-        }
+            held
+        });
+        let added = |mut sum: Vec<usize>, part: Vec<usize>| {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            sum
+        };
+        let mut left = held.reduce(|| vec![0; size], added);
         for (left, &weight) in left.iter_mut().zip(weights.unwrap_or(&[])) {
             *left = if weight > 0.0 { *left } else { 0 };
         }
         let total = left.iter().sum();
-        Self { weights, covered: vec![false; left.len()], touched: vec![], left, total, open: total }
+        Self { weights, covered: vec![false; size], touched: vec![], left, total, open: total }
     }
 }
 
 impl Objective for Coverage<'_> {
     fn gain(&self, tags: &[u32]) -> f64 {
-        let new = tags.iter().map(|&tag| tag as usize).filter(|&tag| self.covered.get(tag) == Some(&false));
         match self.weights {
-            None => new.count() as f64,
-            Some(weights) => new.map(|tag| weights.get(tag).copied().unwrap_or(0.0)).sum(),
+            None => tags.iter().map(|&tag| u32::from(self.adds(tag))).sum::<u32>().into(),
+            Some(weights) => {
+                let new = tags.iter().filter(|&&tag| self.adds(tag));
+                new.map(|&tag| weights.get(tag as usize).copied().unwrap_or(0.0)).fold(0.0, |sum, weight| sum + weight)
+            }
         }
+    }
+
+    fn adds(&self, tag: u32) -> bool {
+        self.covered.get(tag as usize) == Some(&false)
+    }
+
+    fn most(&self) -> f64 {
+        // The largest weight would do, were sums not rounded.
+        if self.weights.is_none() { 1.0 } else { f64::INFINITY }
     }
 
     fn add(&mut self, tags: &[u32]) -> i64 {
@@ -127,59 +175,68 @@ pub fn max_coverage(pool: &Pool<'_>, weights: Option<&[f64]>, k: usize) -> Resul
         }
     }
     // What a sample adds to an empty round: without weights its number of tags, which needs no array.
+    let mut coverage = Coverage::new(pool, weights);
     let alone: Option<Vec<f64>> = weights.map(|_| {
-        let covered = vec![false; pool.rows.size()];
-        let empty = Coverage { weights, covered, touched: vec![], left: vec![], total: 0, open: 0 };
-        pool.rows.rows().map(|tags| empty.gain(tags)).collect()
+        let rows = (0..pool.rows.len()).into_par_iter().with_min_len(1 << 16);
+        rows.map(|row| coverage.gain(pool.rows.row(row))).collect()
     });
     if let Some(row) = alone.as_ref().and_then(|gains| gains.iter().position(|gain| !gain.is_finite())) {
         let reason = format!("add up to no finite number in row {row}");
         return Err(Error::Setting { name: "weights", reason });
     }
     let pool = Pool { complexity: alone.as_deref(), ..*pool };
-    lazy_greedy(&pool, &mut Coverage::new(&pool, weights), k)
+    if weights.is_some() {
+        return lazy_greedy(&pool, &mut coverage, &mut BinaryHeap::new(), k);
+    }
+    lazy_greedy(&pool, &mut coverage, &mut Buckets::default(), k)
 }
 
 /// Picks `k` samples, each the one of largest gain (ties: the earlier row), in rounds; `pool.complexity` is what a sample
 /// adds to an empty round.
-fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, k: usize) -> Result<Picks> {
-    let order = pool.ranked(|_| true)?;
-    let mut idle: Vec<bool> = (0..pool.rows.len()).map(|row| !pool.holds(row)).collect();
+fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut impl Waiting, k: usize) -> Result<Picks> {
+    let least = pool.head(pool.rows.len() / HEAD)?;
+    let head = pool.ranked(|row| pool.complexity(row) >= least)?;
+    let mut idle: Vec<bool> = (0..pool.rows.len()).into_par_iter().map(|row| !pool.holds(row)).collect();
     let mut sets: Option<Sets> = None;
     let mut picks = Picks::default();
     let mut taken: Vec<u32> = Vec::new(); // in this round
     for round in 1.. {
         if round > ROUNDS && sets.is_none() {
-            sets = Some(Sets::of(pool, &order, &mut idle));
+            sets = Some(Sets::of(pool, &mut idle));
         }
         let mut fresh = match &sets {
             Some(sets) => Fresh::Sets(sets.first.iter()),
-            None => Fresh::Order(pool, order.iter()),
+            None => Fresh::Head(pool, head.iter()),
         };
         let top = fresh.next();
-        let mut queue = Queue { pool, fresh, top, walked: 0, again: BinaryHeap::new() };
+        waiting.refill(Vec::new());
+        let rest = if sets.is_none() { least } else { 0.0 };
+        let mut queue = Queue { pool, fresh, top, rest, waiting };
         let mut enough = objective.open() / NARROW;
         while picks.rows.len() < k && objective.open() > 0 {
-            if objective.open() < enough && queue.walked >= pool.rows.len() / WALKED {
-                queue.narrow(objective, &idle);
+            let next = queue.pop();
+            let below = next.map_or(0.0, |(bound, _)| f64::from_bits(bound)) < queue.rest;
+            if below || (objective.open() < enough && queue.waiting.len() >= pool.rows.len() / WAITING) {
+                queue.gather(objective, &idle);
                 enough = objective.open() / NARROW;
+                continue;
             }
-            let Some((row, stamp)) = queue.pop() else { break };
+            let Some((bound, Reverse(row))) = next else { break };
             if idle[row as usize] {
                 continue;
             }
             let tags = pool.rows.row(row as usize);
-            if stamp == Some(picks.rows.len()) {
+            let gain = objective.gain(tags);
+            if gain < f64::from_bits(bound) {
+                if gain > 0.0 {
+                    queue.waiting.push((gain.to_bits(), Reverse(row)));
+                }
+            } else if gain > 0.0 {
                 idle[row as usize] = true;
                 taken.push(row);
                 picks.rows.push(pool.number(row as usize));
                 picks.rounds.push(round);
                 picks.gains.push(objective.add(tags));
-                continue;
-            }
-            let gain = objective.gain(tags);
-            if gain > 0.0 {
-                queue.again.push(((gain.to_bits(), Reverse(row)), picks.rows.len()));
             }
         }
         if taken.is_empty() || picks.rows.len() >= k {
@@ -199,11 +256,16 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, k: usize) -> Res
 /// bits do, and among equals the earlier row comes first.
 type Bound = (u64, Reverse<u32>);
 
-/// Bounds, the largest first.
+/// What a sample adds to an empty round.
+fn bound(pool: &Pool<'_>, row: u32) -> Bound {
+    (pool.complexity(row as usize).to_bits(), Reverse(row))
+}
+
+/// Bounds of samples not looked at in this round, the largest first.
 enum Fresh<'a> {
-    Order(&'a Pool<'a>, std::slice::Iter<'a, u32>),
+    Head(&'a Pool<'a>, std::slice::Iter<'a, u32>),
     Sets(std::collections::btree_set::Iter<'a, Reverse<Bound>>),
-    Narrowed(std::vec::IntoIter<Bound>),
+    None,
 }
 
 impl Iterator for Fresh<'_> {
@@ -211,16 +273,150 @@ impl Iterator for Fresh<'_> {
 
     fn next(&mut self) -> Option<Bound> {
         match self {
-            Self::Order(pool, rows) => rows.next().map(|&row| bound(pool, row)),
+            Self::Head(pool, rows) => rows.next().map(|&row| bound(pool, row)),
             Self::Sets(bounds) => bounds.next().map(|&Reverse(bound)| bound),
-            Self::Narrowed(bounds) => bounds.next(),
+            Self::None => None,
         }
     }
 }
 
-/// What a sample adds to an empty round.
-fn bound(pool: &Pool<'_>, row: u32) -> Bound {
-    (pool.complexity(row as usize).to_bits(), Reverse(row))
+/// Samples that were looked at, with the gains they had then.
+trait Waiting {
+    fn len(&self) -> usize;
+    fn push(&mut self, bound: Bound);
+    /// Takes the largest bound where it is above `fresh`, which never grows between calls.
+    fn pop_above(&mut self, fresh: Option<Bound>) -> Option<Bound>;
+    /// Forgets all, and begins with `bounds`, in whatever order.
+    fn refill(&mut self, bounds: Vec<Vec<Bound>>);
+}
+
+impl Waiting for BinaryHeap<Bound> {
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn push(&mut self, bound: Bound) {
+        self.push(bound);
+    }
+
+    fn pop_above(&mut self, fresh: Option<Bound>) -> Option<Bound> {
+        if self.peek().copied() > fresh { self.pop() } else { None }
+    }
+
+    fn refill(&mut self, bounds: Vec<Vec<Bound>>) {
+        *self = bounds.concat().into();
+    }
+}
+
+/// Samples by a gain that is a whole number. What is pushed lies below what was popped, so buckets are reached one after
+/// the other, and each is sorted once.
+#[derive(Default)]
+struct Buckets {
+    rows: Vec<Vec<u32>>, // by gain; from `level` on, the earliest row last
+    level: usize,
+    len: usize,
+}
+
+impl Waiting for Buckets {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn push(&mut self, (gain, Reverse(row)): Bound) {
+        let gain = f64::from_bits(gain) as usize;
+        if gain >= self.rows.len() {
+            self.rows.resize(gain + 1, Vec::new());
+            self.level = self.rows.len();
+        }
+        self.rows[gain].push(row);
+        self.len += 1;
+    }
+
+    fn pop_above(&mut self, fresh: Option<Bound>) -> Option<Bound> {
+        let floor = fresh.map_or(1, |(gain, _)| f64::from_bits(gain) as usize);
+        while self.level > floor && self.rows.get(self.level).is_none_or(Vec::is_empty) {
+            self.level -= 1;
+            if let Some(rows) = self.rows.get_mut(self.level) {
+                rows.sort_unstable_by(|a, b| b.cmp(a));
+            }
+        }
+        let rows = self.rows.get_mut(self.level)?;
+        let bound = ((self.level as f64).to_bits(), Reverse(*rows.last()?));
+        if fresh > Some(bound) {
+            return None;
+        }
+        rows.pop();
+        self.len -= 1;
+        Some(bound)
+    }
+
+    fn refill(&mut self, bounds: Vec<Vec<Bound>>) {
+        self.rows.iter_mut().for_each(Vec::clear);
+        (self.level, self.len) = (self.rows.len(), 0);
+        bounds.into_iter().flatten().for_each(|bound| self.push(bound));
+    }
+}
+
+/// The samples of one round by the bound on their gain.
+struct Queue<'a, W> {
+    pool: &'a Pool<'a>,
+    fresh: Fresh<'a>,
+    top: Option<Bound>, // the first of `fresh`
+    rest: f64,          // samples that neither list holds add less than this
+    waiting: &'a mut W,
+}
+
+impl<W: Waiting> Queue<'_, W> {
+    /// The sample of the largest bound.
+    fn pop(&mut self) -> Option<Bound> {
+        self.waiting.pop_above(self.top).or_else(|| std::mem::replace(&mut self.top, self.fresh.next()))
+    }
+
+    /// Looks at all samples in memory order, and keeps those that add much now: some that were looked at may go back to
+    /// the rest.
+    fn gather(&mut self, objective: &impl Objective, idle: &[bool]) {
+        self.rest = if self.rest > SMALL { self.rest / LOWER } else { 0.0 };
+        let firsts = (0..self.pool.rows.len()).into_par_iter().step_by(BLOCK).with_min_len(64);
+        let blocks =
+            firsts.map_init(Vec::new, |sums, first| gathered(self.pool.rows, first, objective, idle, self.rest, sums));
+        let blocks = blocks.collect();
+        self.waiting.refill(blocks);
+        (self.fresh, self.top) = (Fresh::None, None);
+    }
+}
+
+/// The samples of one block that add at least `least`, and something; `sums` is scratch.
+fn gathered(
+    rows: Csr<'_>,
+    first: usize,
+    objective: &impl Objective,
+    idle: &[bool],
+    least: f64,
+    sums: &mut Vec<u32>,
+) -> Vec<Bound> {
+    let bounds = rows.offsets().get(first..(first + BLOCK + 1).min(rows.len() + 1)).unwrap_or(&[]);
+    let (Some(&start), Some(&end)) = (bounds.first(), bounds.last()) else { return Vec::new() };
+    let ids = rows.ids().get(start as usize..end as usize).unwrap_or(&[]);
+    // Running sums of the tags that add something: no branch a row, which would go wrong with its length.
+    let mut sum = 0u32;
+    sums.clear();
+    sums.push(0);
+    sums.extend(ids.iter().map(|&tag| {
+        sum = sum.wrapping_add(objective.adds(tag).into());
+        sum
+    }));
+    let before = |offset: i64| sums.get(offset.wrapping_sub(start) as usize).copied().unwrap_or(0);
+    let needed = ((least / objective.most()).ceil() as u32).max(1); // tags that add something
+    let mut found = Vec::new();
+    for (row, bounds) in (first as u32..).zip(bounds.windows(2)) {
+        if before(bounds[1]).wrapping_sub(before(bounds[0])) >= needed && idle.get(row as usize) == Some(&false) {
+            let gain = objective.gain(rows.row(row as usize));
+            if gain > 0.0 && gain >= least {
+                found.push((gain.to_bits(), Reverse(row)));
+            }
+        }
+    }
+    found
 }
 
 /// The samples left, those of equal tags together: only the first of each can be the next pick.
@@ -230,8 +426,8 @@ struct Sets {
 }
 
 impl Sets {
-    /// The samples in `order` that are not idle; all but the first of each set become so.
-    fn of(pool: &Pool<'_>, order: &[u32], idle: &mut [bool]) -> Self {
+    /// The samples that are not idle; all but the first of each set become so.
+    fn of(pool: &Pool<'_>, idle: &mut [bool]) -> Self {
         let tags = |row: u32| pool.rows.row(row as usize);
         let hash = |row: u32| {
             let mut hasher = FxHasher::default();
@@ -255,8 +451,8 @@ impl Sets {
                 }
             }
         }
-        let rows = order.iter().filter(|&&row| !idle[row as usize]);
-        Self { first: rows.map(|&row| Reverse(bound(pool, row))).collect(), after }
+        let rows = (0..idle.len() as u32).filter(|&row| !idle[row as usize]);
+        Self { first: rows.map(|row| Reverse(bound(pool, row))).collect(), after }
     }
 
     /// The next sample of the same tags takes the place of `row`.
@@ -266,37 +462,5 @@ impl Sets {
             self.first.insert(Reverse(bound(pool, next)));
             idle[next as usize] = false;
         }
-    }
-}
-
-/// The samples of one round by the bound on their gain.
-struct Queue<'a> {
-    pool: &'a Pool<'a>,
-    fresh: Fresh<'a>,                  // samples not looked at
-    top: Option<Bound>,                // the first of them
-    walked: usize,                     // how many were, in this round
-    again: BinaryHeap<(Bound, usize)>, // samples looked at, and how many picks there were then
-}
-
-impl Queue<'_> {
-    /// The sample of the largest bound, and the number of picks at which the bound was its gain.
-    fn pop(&mut self) -> Option<(u32, Option<usize>)> {
-        if self.top > self.again.peek().map(|&(bound, _)| bound) {
-            self.walked += 1;
-            return std::mem::replace(&mut self.top, self.fresh.next()).map(|(_, Reverse(row))| (row, None));
-        }
-        self.again.pop().map(|((_, Reverse(row)), stamp)| (row, Some(stamp)))
-    }
-
-    /// Keeps only the samples that can still add something, with their gains of now.
-    fn narrow(&mut self, objective: &impl Objective, idle: &[bool]) {
-        let rows = (0..self.pool.rows.len() as u32).into_par_iter().with_min_len(1 << 16);
-        let rows = rows.filter(|&row| !idle[row as usize]);
-        let gains = rows.map(|row| (objective.gain(self.pool.rows.row(row as usize)).to_bits(), Reverse(row)));
-        let mut bounds: Vec<Bound> = gains.filter(|&(gain, _)| gain > 0).collect();
-        bounds.par_sort_unstable_by(|a, b| b.cmp(a));
-        self.fresh = Fresh::Narrowed(bounds.into_iter());
-        self.top = self.fresh.next();
-        self.again.clear();
     }
 }

@@ -65,6 +65,11 @@ impl<'a> Csr<'a> {
         self.size
     }
 
+    /// Bounds of the rows in [`Csr::ids`].
+    pub fn offsets(&self) -> &'a [i64] {
+        self.offsets
+    }
+
     /// All ids, row after row.
     pub fn ids(&self) -> &'a [u32] {
         self.ids
