@@ -1,13 +1,17 @@
-//! From a column of tag lists to ids: every distinct string is hashed and stored once.
+//! From a column of tag lists to ids: every distinct string is stored once.
 //!
 //! The vocabulary comes out ordered by count (rows that hold the tag) descending, then bytewise, so equal data gives
-//! equal ids whatever the order of rows, chunks or threads.
+//! equal ids whatever the order of rows, chunks or threads; or, for shards that are merged later, in the order in which
+//! they were met, which spares the sorting.
 //!
-//! Cost: O(values); rows are split among the threads, each with a vocabulary of its own (a mergeable partial).
-//! Where Polars gathered a column from fewer strings, a repeated string is the same 16-byte view, and a small
-//! direct-mapped cache of views answers without touching the string; columns cast or read from files share nothing,
-//! which the cache notices, and steps aside (it cost a tenth there). What is left is one hash and one comparison a
-//! value, bound by memory: an entry holds hash, string and id in half a cache line.
+//! Cost: O(values); rows are split among the threads, each with a vocabulary of its own (a mergeable partial). What must
+//! be read of a value is its view, 16 bytes, and its text where no view like it was met; what costs is where a string is
+//! looked up, at random in tables of a few megabytes (vocabulary.rs), and where its rows are counted, 8 bytes each.
+//! Measured on a million rows, 4.5 million values, 172,000 distinct, one thread on a busy machine, CPU time: views of one
+//! dictionary page 165 ms (345 before, when every long string was hashed and compared), as many copies of each string
+//! 220 ms (360). What bought it: short strings as their own keys; long views known by where they point (before, a small
+//! cache of views, too small for a long tail); distinct long texts end to end in one buffer instead of all over the
+//! column; hashes of a block first, then their entries, then the texts, so that cache misses overlap.
 
 use std::ops::Range;
 
@@ -16,19 +20,16 @@ use arrow_array::downcast_integer;
 use arrow_array::types::ArrowDictionaryKeyType;
 use arrow_array::{Array, ArrayRef, DictionaryArray, GenericStringArray, OffsetSizeTrait, StringViewArray};
 use arrow_schema::DataType;
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use rayon::prelude::*;
-use rustc_hash::FxHasher;
-use std::hash::Hasher;
 
 use crate::error::{Error, Result};
 use crate::strings::{Lists, borrow_strs};
+use crate::vocabulary::{NONE, SHORT, Vocabulary, by_count, short_key};
 
 /// A tag table as the core makes it; the tags are borrowed from the column.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Interned<'a> {
-    /// Distinct tags, by count descending, then bytewise.
+    /// Distinct tags, by count descending, then bytewise; or as they were met.
     pub vocabulary: Vec<&'a str>,
     /// Row bounds in `ids`.
     pub offsets: Vec<i64>,
@@ -40,76 +41,47 @@ pub struct Interned<'a> {
 
 /// Fewer rows are not worth a thread.
 const MIN_ROWS: usize = 1 << 14;
-/// Slots of 32 bytes: a megabyte, about the second-level cache (a quarter and eight times of it were not faster).
-const CACHE_BITS: u32 = 15;
+/// More rows could not be told apart by 32 bits.
+const MAX_ROWS: usize = u32::MAX as usize;
+/// Values that are numbered before they are cut into rows.
+const BLOCK: usize = 1 << 10;
 
 /// Interns the chunks of one `list<string>` column. Null rows are empty, null tags are left out.
 pub fn intern(chunks: &[ArrayRef]) -> Result<Interned<'_>> {
+    let mut made = merge(shards(chunks, rayon::current_num_threads())?)?;
+    sort(&mut made);
+    Ok(made)
+}
+
+/// [`intern`], but tags in the order in which they were met (which depends on the number of threads): for shards, whose
+/// vocabularies are united and ordered later. `at_once` such calls share the threads.
+pub fn intern_shard(chunks: &[ArrayRef], at_once: usize) -> Result<Interned<'_>> {
+    merge(shards(chunks, rayon::current_num_threads() / at_once.max(1))?)
+}
+
+fn shards(chunks: &[ArrayRef], threads: usize) -> Result<Vec<Shard<'_>>> {
     let chunks = chunks.iter().map(|chunk| Lists::of(chunk.as_ref())).collect::<Result<Vec<_>>>()?;
     let rows: usize = chunks.iter().map(Lists::len).sum();
-    let shards = rayon::current_num_threads().clamp(1, rows / MIN_ROWS + 1);
-    let shards: Result<Vec<_>> = (0..shards)
-        .into_par_iter()
-        .map(|at| Shard::of(&chunks, rows * at / shards..rows * (at + 1) / shards))
-        .collect();
-    merge(shards?)
+    let shards = threads.clamp(1, rows / MIN_ROWS + 1).max(rows / MAX_ROWS + 1);
+    (0..shards).into_par_iter().map(|at| Shard::of(&chunks, rows * at / shards..rows * (at + 1) / shards)).collect()
 }
 
 /// The tags of some rows, numbered by first appearance.
 #[derive(Default)]
 struct Shard<'a> {
-    index: HashTable<(u64, &'a str, u32)>,
-    strings: Vec<&'a str>,
-    tallies: Vec<Tally>,
+    vocabulary: Vocabulary<'a>,
+    /// Of each tag the last row that held it, counted from 1, and below it the number of rows.
+    cells: Vec<u64>,
     ids: Vec<u32>,
     ends: Vec<i64>,
-    full: bool,
-}
-
-/// A tag's rows so far, and the last of them (counted from 1), which keeps repeats in a row out.
-#[derive(Clone, Copy, Default)]
-struct Tally {
-    rows: i64,
-    last: usize,
-}
-
-/// Ids of the views met last.
-struct Cache {
-    slots: Vec<Slot>,
-    looked: usize,
-    found: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Slot {
-    view: u128,
-    chunk: u32,
-    id: u32,
-}
-
-impl Cache {
-    fn new() -> Self {
-        Self { slots: vec![Slot { view: 0, chunk: u32::MAX, id: 0 }; 1 << CACHE_BITS], looked: 0, found: 0 }
-    }
-
-    /// The slot for a view; none where the last thousands of views were hardly ever met again.
-    fn slot(&mut self, view: u128) -> Option<&mut Slot> {
-        if self.looked >= 1 << CACHE_BITS && self.found < self.looked / 2 {
-            return None;
-        }
-        self.looked += 1;
-        let mixed = (view as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (view >> 64) as u64;
-        self.slots.get_mut((mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - CACHE_BITS)) as usize)
-    }
 }
 
 impl<'a> Shard<'a> {
     /// The shard of `rows`, counted over all chunks.
     fn of(chunks: &[Lists<'a>], rows: Range<usize>) -> Result<Self> {
         let mut shard = Self { ends: Vec::with_capacity(rows.len()), ..Self::default() };
-        let mut cache = Cache::new();
         let mut start = 0;
-        for (number, lists) in chunks.iter().enumerate() {
+        for lists in chunks {
             let within = rows.start.max(start) - start..rows.end.clamp(start, start + lists.len()) - start;
             start += lists.len();
             let Some(values) = lists.values().filter(|_| within.start < within.end) else {
@@ -117,27 +89,21 @@ impl<'a> Shard<'a> {
                 shard.ends.extend(std::iter::repeat_n(shard.ids.len() as i64, empty));
                 continue;
             };
-            shard.add_column(lists, values, within, number as u32, &mut cache)?;
+            shard.add_column(lists, values, within)?;
         }
-        if shard.full {
+        if shard.vocabulary.is_full() {
             return Err(full());
         }
+        shard.ids.shrink_to_fit();
         Ok(shard)
     }
 
-    fn add_column(
-        &mut self,
-        lists: &Lists<'a>,
-        values: &'a ArrayRef,
-        rows: Range<usize>,
-        chunk: u32,
-        cache: &mut Cache,
-    ) -> Result<()> {
+    fn add_column(&mut self, lists: &Lists<'a>, values: &'a ArrayRef, rows: Range<usize>) -> Result<()> {
         match values.data_type() {
-            DataType::Utf8View => self.add_views(lists, values.as_string_view(), rows, chunk, cache),
+            DataType::Utf8View => self.add_views(lists, values.as_string_view(), rows),
             DataType::Utf8 => self.add_plain(lists, values.as_string::<i32>(), rows),
             DataType::LargeUtf8 => self.add_plain(lists, values.as_string::<i64>(), rows),
-            DataType::Null => self.add(lists, rows, |_, _| None),
+            DataType::Null => self.add(lists, rows, |_, _, _| {}),
             DataType::Dictionary(keys, _) => {
                 macro_rules! add_codes {
                     ($key:ty) => {
@@ -154,30 +120,31 @@ impl<'a> Shard<'a> {
         Ok(())
     }
 
-    fn add_views(
-        &mut self,
-        lists: &Lists<'a>,
-        values: &'a StringViewArray,
-        rows: Range<usize>,
-        chunk: u32,
-        cache: &mut Cache,
-    ) {
+    fn add_views(&mut self, lists: &Lists<'a>, values: &'a StringViewArray, rows: Range<usize>) {
         let views: &[u128] = values.views();
         let nulls = values.nulls();
-        self.add(lists, rows, |shard, at| {
-            let view = *views.get(at)?;
-            if nulls.is_some_and(|nulls| nulls.is_null(at)) {
-                return None;
+        let span = lists.span(&rows);
+        let mut shared = SharedViews::of(values, views.get(span).unwrap_or(&[]));
+        let mut wanted = Vec::new();
+        self.add(lists, rows, |vocabulary, at, codes| {
+            wanted.clear();
+            for ((at, code), to) in at.zip(&mut *codes).zip(0..) {
+                let Some(&view) = views.get(at).filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(at))) else {
+                    continue;
+                };
+                let len = view as u32 as usize;
+                if len <= SHORT
+                    && let Some(key) = short_key(view >> 32, len)
+                {
+                    *code = vocabulary.short_id(key, || values.value(at));
+                    continue;
+                }
+                match &mut shared {
+                    Some(shared) => *code = shared.id(view, || vocabulary.id(values.value(at))),
+                    None => *code = vocabulary.id_or_note(values.value(at), to, &mut wanted),
+                }
             }
-            let Some(slot) = cache.slot(view) else { return shard.id(values.value(at)) };
-            if slot.view == view && slot.chunk == chunk {
-                let id = slot.id;
-                cache.found += 1;
-                return Some(id);
-            }
-            let id = shard.id(values.value(at))?;
-            *slot = Slot { view, chunk, id };
-            Some(id)
+            vocabulary.long_ids(&wanted, codes);
         });
     }
 
@@ -187,16 +154,19 @@ impl<'a> Shard<'a> {
         values: &'a GenericStringArray<O>,
         rows: Range<usize>,
     ) {
-        self.add(
-            lists,
-            rows,
-            |shard, at| {
-                if at >= values.len() || values.is_null(at) { None } else { shard.id(values.value(at)) }
-            },
-        );
+        let mut wanted = Vec::new();
+        self.add(lists, rows, |vocabulary, at, codes| {
+            wanted.clear();
+            for ((at, code), to) in at.zip(&mut *codes).zip(0..) {
+                if at < values.len() && values.is_valid(at) {
+                    *code = vocabulary.id_or_note(values.value(at), to, &mut wanted);
+                }
+            }
+            vocabulary.long_ids(&wanted, codes);
+        });
     }
 
-    /// Codes are ids but for one table: a value of the dictionary is hashed when its code is first met.
+    /// Codes are ids but for one table: a value of the dictionary is looked up when its code is first met.
     fn add_codes<K: ArrowDictionaryKeyType>(
         &mut self,
         lists: &Lists<'a>,
@@ -204,122 +174,169 @@ impl<'a> Shard<'a> {
         rows: Range<usize>,
     ) -> Result<()> {
         let words = borrow_strs(values.values().as_ref())?;
-        let mut met: Vec<Option<u32>> = vec![None; words.len()];
+        let mut met = vec![NONE; words.len()];
         let keys = values.keys();
-        self.add(lists, rows, |shard, at| {
-            if at >= keys.len() {
-                return None;
+        self.add(lists, rows, |vocabulary, at, codes| {
+            for (at, code) in at.zip(codes) {
+                let Some(key) = Some(at).filter(|&at| at < keys.len()).and_then(|at| values.key(at)) else { continue };
+                let (Some(id), Some(&Some(word))) = (met.get_mut(key), words.get(key)) else { continue };
+                if *id == NONE {
+                    *id = vocabulary.id(word);
+                }
+                *code = *id;
             }
-            let code = values.key(at)?;
-            let id = met.get_mut(code)?;
-            if id.is_none() {
-                *id = shard.id((*words.get(code)?)?);
-            }
-            *id
         });
         Ok(())
     }
 
-    /// Appends rows, each value's id told by `id_of`.
-    fn add(&mut self, lists: &Lists<'a>, rows: Range<usize>, mut id_of: impl FnMut(&mut Self, usize) -> Option<u32>) {
-        for row in rows {
-            let number = self.ends.len() + 1;
-            for at in lists.row(row) {
-                let Some(id) = id_of(self, at) else { continue };
-                let Some(tally) = self.tallies.get_mut(id as usize) else { continue };
-                if tally.last != number {
-                    *tally = Tally { rows: tally.rows + 1, last: number };
-                    self.ids.push(id);
+    /// Appends rows; `number` tells the ids of values at some places, all [`NONE`] before.
+    fn add(
+        &mut self,
+        lists: &Lists<'a>,
+        rows: Range<usize>,
+        mut number: impl FnMut(&mut Vocabulary<'a>, Range<usize>, &mut [u32]),
+    ) {
+        self.ids.reserve(lists.span(&rows).len().min(lists.values().map_or(0, Array::len)));
+        let (mut codes, mut ends) = (Vec::new(), Vec::new());
+        let mut rows = rows.map(|row| lists.row(row)).peekable();
+        while let Some(first) = rows.next() {
+            // Rows that lie end to end, some values of them: a block. Null and empty rows lie anywhere.
+            let mut block = first;
+            ends.clear();
+            ends.push(block.len());
+            while let Some(row) = rows.next_if(|row| row.is_empty() || (row.start == block.end && block.len() < BLOCK))
+            {
+                if !row.is_empty() {
+                    block.end = row.end;
                 }
+                ends.push(block.len());
             }
-            self.ends.push(self.ids.len() as i64);
+            codes.clear();
+            codes.resize(block.len(), NONE);
+            number(&mut self.vocabulary, block, &mut codes);
+            self.cells.resize(self.vocabulary.len(), 0);
+            let mut start = 0;
+            for &end in &ends {
+                let row = self.ends.len() as u32 + 1;
+                for &id in codes.get(start..end).unwrap_or(&[]) {
+                    let Some(cell) = self.cells.get_mut(id as usize) else { continue };
+                    if (*cell >> 32) as u32 != row {
+                        *cell = (u64::from(row) << 32) | (u64::from(*cell as u32) + 1);
+                        self.ids.push(id);
+                    }
+                }
+                self.ends.push(self.ids.len() as i64);
+                start = end;
+            }
         }
     }
+}
 
-    /// The id of a string, a new one where it was not met before.
-    fn id(&mut self, text: &'a str) -> Option<u32> {
-        let mut hasher = FxHasher::default();
-        hasher.write(text.as_bytes());
-        let hash = hasher.finish();
-        match self.index.entry(hash, |&(h, known, _)| h == hash && known == text, |&(h, ..)| h) {
-            Entry::Occupied(entry) => Some(entry.get().2),
-            Entry::Vacant(entry) => {
-                let id = self.strings.len() as u32;
-                if id == u32::MAX {
-                    self.full = true;
-                    return None;
-                }
-                entry.insert((hash, text, id));
-                self.strings.push(text);
-                self.tallies.push(Tally::default());
-                Some(id)
-            }
+/// Ids of the long strings of one column whose values repeat views: a view that was met is known by where it points.
+///
+/// A dictionary page that is read once, or a column gathered from fewer strings, gives the same view for the same
+/// string. Such a view is looked up by its place in the buffers, one entry for every 16 bytes of them, without a hash.
+struct SharedViews {
+    /// The first entry of each buffer.
+    starts: Vec<usize>,
+    /// The view met last at a place: its id, and above it the rest of what it says; 0 where there was none.
+    places: Vec<u64>,
+}
+
+/// Views looked at to tell whether they are shared.
+const SAMPLE: usize = 1 << 10;
+/// Bytes of a buffer with one entry: strings that share one only take turns.
+const STRIDE: usize = 16;
+
+impl SharedViews {
+    /// None where views seem to hold more text than twice the buffers: then they are not shared, or hardly.
+    fn of(values: &StringViewArray, views: &[u128]) -> Option<Self> {
+        let every = views.len() / SAMPLE + 1;
+        let long = views.iter().step_by(every).map(|&view| view as u32 as usize).filter(|&len| len > SHORT);
+        let buffers = values.data_buffers();
+        let bytes: usize = buffers.iter().map(arrow_buffer::Buffer::len).sum();
+        if long.sum::<usize>().saturating_mul(every) <= 2 * bytes {
+            return None;
         }
+        let (mut starts, mut entries) = (Vec::with_capacity(buffers.len()), 0);
+        for buffer in buffers.iter() {
+            starts.push(entries);
+            entries += buffer.len() / STRIDE + 1;
+        }
+        Some(Self { starts, places: vec![0; entries] })
+    }
+
+    /// The id of a long view; `id` is asked where it was not met before, or not lately.
+    fn id(&mut self, view: u128, id: impl FnOnce() -> u32) -> u32 {
+        let (len, buffer, offset) = (view as u32, (view >> 64) as u32 as usize, (view >> 96) as usize);
+        let place = self.starts.get(buffer).and_then(|start| self.places.get_mut(start + offset / STRIDE));
+        let (Some(place), true) = (place, len < 1 << 28) else { return id() };
+        let rest = (len << 4) | (offset % STRIDE) as u32;
+        if (*place >> 32) as u32 == rest {
+            return *place as u32;
+        }
+        let id = id();
+        *place = (u64::from(rest) << 32) | u64::from(id);
+        id
     }
 }
 
 fn full() -> Error {
     Error::Limit {
-        what: "the column holds 2^32 - 1 distinct tags or more".into(),
+        what: "the column holds 2^32 - 1 distinct tags or more, or 32 GiB of them".into(),
         hint: "drop rare tags first, shard by shard".into(),
     }
 }
 
-/// One table of all shards, numbered by count descending, then bytewise.
+/// One table of all shards, numbered as they were met.
 fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
-    let mut whole = Shard::default();
-    let mut maps = Vec::with_capacity(shards.len()); // a shard's id -> the whole's
-    let mut rows = Vec::with_capacity(shards.len());
-    for (at, mut shard) in shards.into_iter().enumerate() {
-        rows.push((std::mem::take(&mut shard.ends), std::mem::take(&mut shard.ids)));
-        if at == 0 {
-            maps.push((0..shard.strings.len() as u32).collect());
-            whole = shard;
-            continue;
+    let mut shards = shards.into_iter();
+    let Some(mut whole) = shards.next() else { return Ok(Interned { offsets: vec![0], ..Interned::default() }) };
+    let mut counts: Vec<_> = whole.cells.iter().map(|&cell| i64::from(cell as u32)).collect();
+    let mut rows = Vec::with_capacity(shards.len()); // of the shards after the first, with their ids in the whole
+    for shard in shards {
+        let strings = shard.vocabulary.strings();
+        let map: Vec<_> = strings.iter().map(|text| whole.vocabulary.id(text)).collect();
+        if whole.vocabulary.is_full() {
+            return Err(full());
         }
-        let mut map = Vec::with_capacity(shard.strings.len());
-        for (text, tally) in shard.strings.iter().zip(&shard.tallies) {
-            let id = whole.id(text).ok_or_else(full)?;
-            whole.tallies[id as usize].rows += tally.rows;
-            map.push(id);
+        counts.resize(whole.vocabulary.len(), 0);
+        for (&id, cell) in map.iter().zip(shard.cells) {
+            counts[id as usize] += i64::from(cell as u32);
         }
-        maps.push(map);
+        rows.push((shard.ends, shard.ids, map));
     }
 
-    // Sorted by numbers where they tell: count, then the first eight bytes, then the string itself.
-    let tags = whole.strings.iter().zip(&whole.tallies).zip(0u32..);
-    let mut order: Vec<_> = tags.map(|((text, tally), id)| (-tally.rows, prefix(text), *text, id)).collect();
-    order.par_sort_unstable();
-    let mut rank = vec![0u32; order.len()];
-    for (place, &(_, _, _, id)) in (0u32..).zip(&order) {
-        rank[id as usize] = place;
+    let mut offsets = vec![0; 1 + whole.ends.len() + rows.iter().map(|(ends, ..)| ends.len()).sum::<usize>()];
+    let mut ids = whole.ids;
+    let kept = ids.len();
+    ids.resize(kept + rows.iter().map(|(_, ids, _)| ids.len()).sum::<usize>(), 0);
+    let (own, mut offsets_left) = offsets[1..].split_at_mut(whole.ends.len());
+    own.copy_from_slice(&whole.ends);
+    let (mut ids_left, mut base) = (&mut ids[kept..], kept as i64);
+    let mut parts = Vec::with_capacity(rows.len());
+    for (ends, local, map) in &rows {
+        let (new_ends, after_ends) = offsets_left.split_at_mut(ends.len());
+        let (new_ids, after_ids) = ids_left.split_at_mut(local.len());
+        parts.push((base, ends, new_ends, local, new_ids, map));
+        base += local.len() as i64;
+        (offsets_left, ids_left) = (after_ends, after_ids);
     }
-    maps.par_iter_mut().flatten().for_each(|id| *id = rank[*id as usize]);
-
-    let mut offsets = vec![0];
-    let mut ids = vec![0; rows.iter().map(|(_, ids)| ids.len()).sum()];
-    let (mut left, mut parts) = (ids.as_mut_slice(), Vec::with_capacity(rows.len()));
-    for ((ends, local), map) in rows.iter().zip(&maps) {
-        let base = offsets.last().copied().unwrap_or(0);
-        offsets.extend(ends.iter().map(|end| base + end));
-        let (part, after) = left.split_at_mut(local.len());
-        left = after;
-        parts.push((part, local, map));
-    }
-    parts.into_par_iter().for_each(|(part, local, map)| {
-        for (new, &old) in part.iter_mut().zip(local) {
-            *new = map[old as usize];
-        }
+    parts.into_par_iter().for_each(|(base, ends, new_ends, local, new_ids, map)| {
+        new_ends.iter_mut().zip(ends).for_each(|(new, end)| *new = base + end);
+        new_ids.iter_mut().zip(local).for_each(|(new, &id)| *new = map[id as usize]);
     });
-    let vocabulary = order.iter().map(|&(_, _, text, _)| text).collect();
-    let counts = order.iter().map(|&(count, ..)| -count).collect();
-    Ok(Interned { vocabulary, offsets, ids, counts })
+    Ok(Interned { vocabulary: whole.vocabulary.into_strings(), offsets, ids, counts })
 }
 
-/// The first eight bytes as a number that orders as they do.
-fn prefix(text: &str) -> u64 {
-    let mut bytes = [0; 8];
-    let len = text.len().min(8);
-    bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
-    u64::from_be_bytes(bytes)
+/// Numbers the tags by count descending, then bytewise.
+fn sort(made: &mut Interned<'_>) {
+    let order = by_count(&made.vocabulary, &made.counts);
+    let mut rank = vec![0u32; order.len()];
+    for (place, &id) in (0u32..).zip(&order) {
+        rank[id as usize] = place;
+    }
+    made.ids.par_chunks_mut(1 << 16).for_each(|ids| ids.iter_mut().for_each(|id| *id = rank[*id as usize]));
+    made.vocabulary = order.iter().map(|&id| made.vocabulary[id as usize]).collect();
+    made.counts = order.iter().map(|&id| made.counts[id as usize]).collect();
 }

@@ -28,6 +28,7 @@ pub mod rank;
 pub mod records;
 pub mod rule_form;
 pub mod strings;
+pub mod vocabulary;
 
 #[cfg(all(feature = "python", target_os = "linux"))]
 mod memory;

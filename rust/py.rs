@@ -29,6 +29,7 @@ use crate::rank::Pool;
 use crate::records;
 use crate::rule_form::{self, Stemmer};
 use crate::strings::collect_strs;
+use crate::vocabulary::{self, borrow_all};
 
 const STREAM: &CStr = c"arrow_array_stream";
 
@@ -135,13 +136,42 @@ mod core {
     // ---- tag tables ----
 
     #[pyfunction]
+    #[pyo3(signature = (column, at_once=None))]
     fn intern<'py>(
         py: Python<'py>,
         column: Column,
+        at_once: Option<usize>,
     ) -> PyResult<(ArrowTable, Array1<'py, i64>, Array1<'py, u32>, Array1<'py, i64>)> {
-        let made = py.detach(|| crate::intern::intern(&column.0))?;
-        let vocabulary = ArrowTable::strings("tag", &made.vocabulary)?;
+        let (made, vocabulary) = py.detach(|| {
+            let made = match at_once {
+                None => crate::intern::intern(&column.0)?,
+                Some(at_once) => crate::intern::intern_shard(&column.0, at_once)?,
+            };
+            let vocabulary = ArrowTable::strings("tag", &made.vocabulary)?;
+            Ok::<_, PyErr>((made, vocabulary))
+        })?;
         Ok((vocabulary, made.offsets.into_pyarray(py), made.ids.into_pyarray(py), made.counts.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn unite<'py>(
+        py: Python<'py>,
+        words: Column,
+        counts: Array1Of<'py, i64>,
+    ) -> PyResult<(ArrowTable, Array1<'py, u32>, Array1<'py, i64>)> {
+        let counts = counts.as_slice()?;
+        let (words, numbers, counts) = py.detach(|| {
+            let (words, numbers, counts) = crate::vocabulary::unite(&words.0, counts)?;
+            Ok::<_, PyErr>((ArrowTable::strings("tag", &words)?, numbers, counts))
+        })?;
+        Ok((words, numbers.into_pyarray(py), counts.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn by_count<'py>(py: Python<'py>, words: Column, counts: Array1Of<'py, i64>) -> PyResult<Array1<'py, u32>> {
+        let counts = counts.as_slice()?;
+        let order = py.detach(|| Ok::<_, Error>(vocabulary::by_count(&borrow_all(&words.0)?, counts)))?;
+        Ok(order.into_pyarray(py))
     }
 
     #[pyfunction]

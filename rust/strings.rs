@@ -91,6 +91,15 @@ impl<'a> Lists<'a> {
         self.values
     }
 
+    /// Where the values of rows lie, those of null rows among them.
+    pub fn span(&self, rows: &Range<usize>) -> Range<usize> {
+        match self.offsets {
+            Offsets::Small(offsets) => offsets[rows.start].as_usize()..offsets[rows.end].as_usize(),
+            Offsets::Large(offsets) => offsets[rows.start].as_usize()..offsets[rows.end].as_usize(),
+            Offsets::Empty(_) => 0..0,
+        }
+    }
+
     /// Where a row's values stand; a null row is empty.
     pub fn row(&self, row: usize) -> Range<usize> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {

@@ -19,6 +19,20 @@ def intern(rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     return sorted(counts, key=lambda tag: (-counts[tag], tag.encode())), rows
 
 
+def unite(words: list[str], counts: list[int]) -> tuple[list[str], list[int], list[int]]:
+    """(distinct words by first appearance, the number of each word, summed counts)."""
+    distinct = list(dict.fromkeys(words))
+    sums = Counter[str]()
+    for word, count in zip(words, counts, strict=True):
+        sums[word] += count
+    return distinct, [distinct.index(word) for word in words], [sums[word] for word in distinct]
+
+
+def by_count(words: list[str], counts: list[int]) -> list[int]:
+    """The order of words by count descending, then bytewise."""
+    return sorted(range(len(words)), key=lambda at: (-counts[at], words[at].encode()))
+
+
 def tag_counts(rows: list[list[int]], size: int) -> list[int]:
     """How many rows hold each id."""
     return [sum(tag in row for row in rows) for tag in range(size)]

@@ -43,6 +43,48 @@ def u64(values: list[int]) -> NDArray[np.uint64]:
 # ---- tag tables ----
 
 
+WORDS = [
+    "",
+    "a",
+    "b\0",
+    "b",
+    "twelve bytes",
+    "twelve bytes\0",
+    "a\0",
+    "数学",
+    "é",
+    "a word of some length",
+    "a word, longer",
+]
+counted_words = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 9)), max_size=30)
+
+
+@given(counted_words, st.integers(0, 30))
+def test_united_words_equal_the_oracle(counted: list[tuple[str, int]], cut: int) -> None:
+    words, counts = [word for word, _ in counted], [count for _, count in counted]
+    column = pl.Series(words, dtype=pl.String)
+    chunked = pl.concat([column[:cut], column[cut:]], rechunk=False)
+    found, numbers, sums = _core.unite(chunked, np.array(counts, np.int64))
+    assert (pl.DataFrame(found)["tag"].to_list(), numbers.tolist(), sums.tolist()) == oracle.unite(words, counts)
+
+
+def test_many_words_are_united_by_all_threads() -> None:
+    seed = random.Random(0)
+    words = [f"{'a common beginning ' * (n % 3)}{n}" for n in (int(30_000 * seed.random() ** 2) for _ in range(80_000))]
+    found, numbers, sums = _core.unite(pl.Series(words), np.ones(len(words), np.int64))
+    distinct = dict.fromkeys(words)
+    assert pl.DataFrame(found)["tag"].to_list() == list(distinct)
+    assert pl.Series(list(distinct)).gather(numbers).to_list() == words
+    assert sums.tolist() == np.bincount(numbers).tolist()
+
+
+@given(counted_words)
+def test_the_order_by_count_equals_the_oracle(counted: list[tuple[str, int]]) -> None:
+    counts = dict(counted)
+    found = _core.by_count(pl.Series(list(counts), dtype=pl.String), np.array(list(counts.values()), np.int64))
+    assert found.tolist() == oracle.by_count(list(counts), list(counts.values()))
+
+
 @given(rows_of_ids)
 def test_counts_equal_the_oracle(rows: Rows) -> None:
     assert _core.tag_counts(offsets(rows), ids(rows), SIZE).tolist() == oracle.tag_counts(rows, SIZE)

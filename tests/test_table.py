@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -15,7 +16,10 @@ import oracle
 from instag import TagTable
 
 rows_of_tags = st.lists(
-    st.lists(st.sampled_from(["a", "b", "C++", "数学", "", "é", "x" * 40]), max_size=6), max_size=30
+    st.lists(
+        st.sampled_from(["a", "b", "b\0", "C++", "数学", "", "\0", "é", "x" * 12, "x" * 13, "x" * 40]), max_size=6
+    ),
+    max_size=30,
 )
 
 
@@ -38,6 +42,23 @@ def test_categorical_and_chunked_columns_give_the_same_table(rows: list[list[str
         assert again.vocabulary.to_list() == table.vocabulary.to_list()
         assert again.offsets.tolist() == table.offsets.tolist()
         assert again.ids.tolist() == table.ids.tolist()
+
+
+@given(rows_of_tags)
+def test_columns_whose_values_share_views_give_the_same_table(rows: list[list[str]]) -> None:
+    """Gathered from fewer strings, which Polars does by copying views, whole and cut."""
+    words = pl.Series(list(dict.fromkeys(tag for row in rows for tag in row)), dtype=pl.String)
+    codes = {word: number for number, word in enumerate(words)}
+    flat = words.gather([codes[tag] for row in rows for tag in row] * 50)
+    lengths = [len(row) for row in rows] * 50
+    frame = pl.DataFrame({"row": np.repeat(np.arange(len(lengths)), lengths), "tag": flat})
+    column = frame.group_by("row", maintain_order=True).agg("tag")["tag"]
+    expected = [row for row in rows * 50 if row]
+    for part, kept in ((column, expected), (column[1:-1], expected[1:-1])):
+        table = TagTable.from_series(part)
+        vocabulary, lists = oracle.intern(kept)
+        assert table.vocabulary.to_list() == vocabulary
+        assert table.to_series().cast(pl.List(pl.String)).to_list() == lists
 
 
 def test_null_rows_are_empty_and_null_tags_left_out() -> None:

@@ -28,8 +28,17 @@ class ArrowTable:
 
 # ---- tag tables ----
 
-def intern(column: pl.Series) -> tuple[ArrowTable, I64, U32, I64]:
-    """A `list[str]` column as (vocabulary `tag`, offsets, ids, counts), tags by count descending, then bytewise."""
+def intern(column: pl.Series, at_once: int | None = None) -> tuple[ArrowTable, I64, U32, I64]:
+    """A `list[str]` column as (vocabulary `tag`, offsets, ids, counts), tags by count descending, then bytewise.
+
+    With `at_once`, the number of such calls that share the threads, tags come in any order: for shards to be united.
+    """
+
+def unite(words: pl.Series, counts: I64) -> tuple[ArrowTable, U32, I64]:
+    """Words, some repeated, as (distinct ones `tag` by first appearance, the number of each word, summed counts)."""
+
+def by_count(words: pl.Series, counts: I64) -> U32:
+    """The order of words by count descending, then bytewise."""
 
 def to_lists(vocabulary: pl.Series, offsets: I64, ids: U32) -> ArrowTable:
     """Rows of ids as one column `tags`: lists over a dictionary of the vocabulary."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from instag.errors import DataError
 from instag.inputs import Files, Input, expand
 from instag.shards import AT_ONCE, Gathering, TagShards
-from instag.table import TagTable
+from instag.table import TagTable, interned
 
 if TYPE_CHECKING:
     import polars as pl
@@ -86,7 +86,7 @@ def scan_tags(
 
 
 def _interned(read: Callable[[], pl.Series]) -> TagTable:
-    return TagTable.from_series(read())
+    return interned(read(), AT_ONCE)
 
 
 def _columns(paths: Sequence[str], column: str, shard_rows: int) -> Iterator[Callable[[], pl.Series]]:

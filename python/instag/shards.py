@@ -246,17 +246,10 @@ class Gathering:
             return
         known = len(self._counts)
         vocabularies = [table.vocabulary for table in self._waiting]
-        whole = pl.concat(vocabularies if self._words is None else [self._words, *vocabularies], rechunk=True)
-        lists = whole.cast(pl.String).reshape((-1, 1)).cast(pl.List(pl.String))
-        found, _, ids, _ = _core.intern(lists)
-        first = np.full(len(found), len(ids))
-        first[ids[::-1]] = np.arange(len(ids))[::-1]
-        order = np.argsort(first, kind="stable")
-        numbers = places(order).astype(np.uint32)[ids]
+        whole = pl.concat(vocabularies if self._words is None else [self._words, *vocabularies], rechunk=False)
         counts = np.concatenate([self._counts, *(table.counts for table in self._waiting)])
-        self._counts = np.zeros(len(found), np.int64)
-        np.add.at(self._counts, numbers, counts)
-        self._words = pl.DataFrame(found)["tag"].gather(order)
+        words, numbers, self._counts = _core.unite(whole, counts)
+        self._words = pl.DataFrame(words)["tag"]
         ends = np.cumsum([known, *map(len, vocabularies)])
         self._maps += np.split(numbers[known:], ends[1:-1] - known)
         self._waiting, self._strings = [], 0

@@ -59,23 +59,7 @@ class TagTable:
         >>> TagTable.from_series(pl.Series([["b", "a", "b"], None, ["a"]])).to_series().to_list()
         [['b', 'a'], [], ['a']]
         """
-        import polars as pl
-
-        if not isinstance(series, pl.Series):
-            raise DataError(
-                f"expected a Polars series of lists of strings, found {type(series).__name__}",
-                hint="wrap lists with `pl.Series(rows, dtype=pl.List(pl.String))`",
-            )
-        if series.dtype in (pl.Null, pl.List(pl.Null)):  # rows without any tag: what `pl.Series([[], []])` makes
-            series = series.cast(pl.List(pl.String))
-        try:
-            vocabulary, offsets, ids, counts = _core.intern(series)
-        except ValueError as error:
-            raise DataError(f"column `{series.name}`: {error}", hint="cast it to `pl.List(pl.String)`") from None
-        table = cls(pl.DataFrame(vocabulary)["tag"], offsets, ids, _checked=True)
-        counts.setflags(write=False)
-        table.__dict__["counts"] = counts  # counted already: the cached property starts full
-        return table
+        return interned(series)
 
     @classmethod
     def from_arrays(cls, vocabulary: pl.Series | Sequence[str], offsets: Any, ids: Any) -> TagTable:
@@ -187,16 +171,30 @@ def _array(values: Any, dtype: type[np.generic], name: str) -> NDArray[Any]:
     return np.ascontiguousarray(array, dtype=dtype)
 
 
-def by_count(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The order of a vocabulary: by count descending, then bytewise."""
+def interned(series: pl.Series, at_once: int | None = None) -> TagTable:
+    """`TagTable.from_series`; with `at_once`, the number of calls side by side, the vocabulary is in any order."""
     import polars as pl
 
-    frame = pl.DataFrame({"word": words, "count": counts})
-    rising = (pl.col("count").diff() < 0) | ((pl.col("count").diff() == 0) & (pl.col("word") > pl.col("word").shift()))
-    if frame.select(rising.fill_null(True).all()).item():  # as interning leaves it
-        return np.arange(len(words))
-    frame = frame.with_row_index()
-    return np.asarray(frame.sort("count", "word", descending=[True, False])["index"], np.int64)
+    if not isinstance(series, pl.Series):
+        raise DataError(
+            f"expected a Polars series of lists of strings, found {type(series).__name__}",
+            hint="wrap lists with `pl.Series(rows, dtype=pl.List(pl.String))`",
+        )
+    if series.dtype in (pl.Null, pl.List(pl.Null)):  # rows without any tag: what `pl.Series([[], []])` makes
+        series = series.cast(pl.List(pl.String))
+    try:
+        vocabulary, offsets, ids, counts = _core.intern(series, at_once)
+    except ValueError as error:
+        raise DataError(f"column `{series.name}`: {error}", hint="cast it to `pl.List(pl.String)`") from None
+    table = TagTable(pl.DataFrame(vocabulary)["tag"], offsets, ids, _checked=True)
+    counts.setflags(write=False)
+    table.__dict__["counts"] = counts  # counted already: the cached property starts full
+    return table
+
+
+def by_count(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order of a vocabulary: by count descending, then bytewise."""
+    return _core.by_count(words, np.ascontiguousarray(counts, np.int64)).astype(np.int64)
 
 
 def places(order: NDArray[T]) -> NDArray[T]:

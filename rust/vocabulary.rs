@@ -1,0 +1,370 @@
+//! Distinct strings, numbered as they first come: the table that interning asks for every value.
+//!
+//! What it costs is cache misses, so each look-up is one in a table of 16-byte entries, four to a cache line, and for
+//! longer strings one more in a buffer where the distinct ones lie end to end. A string of at most twelve bytes is its
+//! own key (as in an Arrow view): it is never hashed as text, never compared. Longer ones are told apart by 64 bits of
+//! hash, then by their bytes.
+
+use std::cmp::Reverse;
+use std::hash::Hasher;
+
+use arrow_array::{Array, ArrayRef};
+use rayon::prelude::*;
+use rustc_hash::FxHasher;
+
+use crate::error::{Error, Result};
+use crate::strings::borrow_strs;
+
+/// No number: what a null has, and what a string gets that cannot be numbered any more.
+pub const NONE: u32 = u32::MAX;
+/// The longest string that is its own key.
+pub const SHORT: usize = 12;
+
+const KEY_BITS: u32 = 8 * SHORT as u32;
+const KEY: u128 = (1 << KEY_BITS) - 1;
+/// Texts numbered together.
+const BLOCK: usize = 1 << 10;
+/// Fewer texts are not worth a thread.
+const MIN_TEXTS: usize = 1 << 14;
+/// The unit of places in `bytes`.
+const ALIGN: usize = 8;
+
+/// Distinct strings in the order of their first appearance.
+#[derive(Default)]
+pub struct Vocabulary<'a> {
+    strings: Vec<&'a str>,
+    /// Short ones: the key, and above it the number + 1; 0 is an empty place. Open addressing, at most three quarters full.
+    short: Vec<u128>,
+    shorts: usize,
+    /// Longer ones, addressed by the hash; `start` is 0 in an empty place. As full.
+    long: Vec<Long>,
+    longs: usize,
+    /// The longer strings: four bytes of length, the text, up to the next multiple of [`ALIGN`].
+    bytes: Vec<u8>,
+    full: bool,
+    fetched: Vec<Long>,
+}
+
+/// A long string to be numbered: its [`hash`], and where the number goes.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The hash of the text.
+    pub hash: u64,
+    /// The text.
+    pub text: &'a str,
+    /// The place of its number.
+    pub to: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Long {
+    hash: u64,
+    start: u32,
+    id: u32,
+}
+
+/// The key of a short string, given as its bytes from the lowest up and zeros; none for one that ends in a zero byte.
+///
+/// Without those the length need not be part of the key.
+pub fn short_key(padded: u128, len: usize) -> Option<u128> {
+    let used = (u128::BITS - padded.leading_zeros()).div_ceil(8);
+    (used as usize == len).then_some(padded)
+}
+
+/// The hash of a longer string.
+pub fn hash(text: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+impl<'a> Vocabulary<'a> {
+    /// The strings, by number.
+    pub fn strings(&self) -> &[&'a str] {
+        &self.strings
+    }
+
+    /// The strings, by number.
+    pub fn into_strings(self) -> Vec<&'a str> {
+        self.strings
+    }
+
+    /// Number of strings.
+    pub fn len(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.strings.is_empty()
+    }
+
+    /// Whether a string could not be numbered: 2^32 - 1 of them, or 32 GiB.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// The number of a string; a new one where it was not met before.
+    pub fn id(&mut self, text: &'a str) -> u32 {
+        if text.len() <= SHORT {
+            let mut padded = [0; 16];
+            padded[..text.len()].copy_from_slice(text.as_bytes());
+            if let Some(key) = short_key(u128::from_le_bytes(padded), text.len()) {
+                return self.short_id(key, || text);
+            }
+        }
+        self.long_id(hash(text), text)
+    }
+
+    /// The number of the short string with this key; `text` is asked for only where it is new.
+    pub fn short_id(&mut self, key: u128, text: impl FnOnce() -> &'a str) -> u32 {
+        if 4 * self.shorts >= 3 * self.short.len() {
+            self.grow_short();
+        }
+        let mask = self.short.len() - 1;
+        let mut at = spread(key) & mask;
+        loop {
+            let entry = self.short[at];
+            if entry & KEY == key && entry != 0 {
+                return (entry >> KEY_BITS) as u32 - 1;
+            }
+            if entry == 0 {
+                let id = self.number(text());
+                if id != NONE {
+                    self.short[at] = key | (u128::from(id + 1) << KEY_BITS);
+                    self.shorts += 1;
+                }
+                return id;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// The number of a string that is no short key, of this [`hash`].
+    pub fn long_id(&mut self, hash: u64, text: &'a str) -> u32 {
+        if 4 * self.longs >= 3 * self.long.len() {
+            self.grow_long();
+        }
+        let mask = self.long.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let entry = self.long[at];
+            if entry.start == 0 {
+                let start = self.store(text);
+                let id = if start == 0 { NONE } else { self.number(text) };
+                if id != NONE {
+                    self.long[at] = Long { hash, start, id };
+                    self.longs += 1;
+                }
+                return id;
+            }
+            if entry.hash == hash && self.holds(entry.start, text) {
+                return entry.id;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// The number of a short string; a longer one is noted in `wanted`, to be numbered with others.
+    pub fn id_or_note(&mut self, text: &'a str, to: u32, wanted: &mut Vec<Wanted<'a>>) -> u32 {
+        if text.len() <= SHORT {
+            return self.id(text);
+        }
+        wanted.push(Wanted { hash: hash(text), text, to });
+        NONE
+    }
+
+    /// The numbers of long strings, each written where `wanted` says.
+    ///
+    /// First all entries are fetched, then all texts compared, so that the cache misses of many strings overlap.
+    pub fn long_ids(&mut self, wanted: &[Wanted<'a>], ids: &mut [u32]) {
+        let mask = self.long.len().wrapping_sub(1);
+        self.fetched.clear();
+        self.fetched.extend(wanted.iter().map(|w| self.long.get(w.hash as usize & mask).copied().unwrap_or_default()));
+        let fetched = std::mem::take(&mut self.fetched);
+        for (&Wanted { hash, text, to }, entry) in wanted.iter().zip(&fetched) {
+            let known = entry.hash == hash && entry.start != 0 && self.holds(entry.start, text);
+            let id = if known { entry.id } else { self.long_id(hash, text) };
+            if let Some(to) = ids.get_mut(to as usize) {
+                *to = id;
+            }
+        }
+        self.fetched = fetched;
+    }
+
+    fn number(&mut self, text: &'a str) -> u32 {
+        let id = self.strings.len();
+        if id >= NONE as usize {
+            self.full = true;
+            return NONE;
+        }
+        self.strings.push(text);
+        id as u32
+    }
+
+    /// Copies a text to the end of `bytes`; its place, 0 where there is no room.
+    fn store(&mut self, text: &str) -> u32 {
+        if self.bytes.is_empty() {
+            self.bytes.resize(ALIGN, 0); // place 0 is no place
+        }
+        let (Ok(start), Ok(len)) = (u32::try_from(self.bytes.len() / ALIGN), u32::try_from(text.len())) else {
+            self.full = true;
+            return 0;
+        };
+        self.bytes.extend_from_slice(&len.to_le_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
+        start
+    }
+
+    fn holds(&self, start: u32, text: &str) -> bool {
+        let held = &self.bytes[start as usize * ALIGN..];
+        let Some((len, held)) = held.split_first_chunk::<4>() else { return false };
+        u32::from_le_bytes(*len) as usize == text.len() && held.get(..text.len()).is_some_and(|held| same(held, text))
+    }
+
+    fn grow_short(&mut self) {
+        let old = std::mem::take(&mut self.short);
+        let mask = (2 * old.len()).max(1 << 10) - 1;
+        self.short = vec![0; mask + 1];
+        for entry in old.into_iter().filter(|&entry| entry != 0) {
+            let mut at = spread(entry & KEY) & mask;
+            while self.short[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            self.short[at] = entry;
+        }
+    }
+
+    fn grow_long(&mut self) {
+        let old = std::mem::take(&mut self.long);
+        let mask = (2 * old.len()).max(1 << 10) - 1;
+        self.long = vec![Long::default(); mask + 1];
+        for entry in old.into_iter().filter(|entry| entry.start != 0) {
+            let mut at = entry.hash as usize & mask;
+            while self.long[at].start != 0 {
+                at = (at + 1) & mask;
+            }
+            self.long[at] = entry;
+        }
+    }
+}
+
+/// Every value of a string column in chunks, borrowed; a null is the empty string.
+pub fn borrow_all(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
+    let mut texts = Vec::with_capacity(chunks.iter().map(Array::len).sum());
+    for chunk in chunks {
+        texts.extend(borrow_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
+    }
+    Ok(texts)
+}
+
+/// Words with counts, some of them repeated: the distinct ones by first appearance, the number of each, summed counts.
+pub fn unite<'a>(chunks: &'a [ArrayRef], counts: &[i64]) -> Result<(Vec<&'a str>, Vec<u32>, Vec<i64>)> {
+    let texts = borrow_all(chunks)?;
+    if counts.len() != texts.len() {
+        return Err(Error::Length { name: "counts", found: counts.len(), expected: texts.len() });
+    }
+    let (numbers, words) = united(&texts).ok_or_else(|| Error::Limit {
+        what: "the shards hold 2^32 - 1 tags or more".into(),
+        hint: "drop rare tags first, shard by shard".into(),
+    })?;
+    let mut sums = vec![0i64; words.len()];
+    for (&number, &count) in numbers.iter().zip(counts) {
+        sums[number as usize] = sums[number as usize].wrapping_add(count);
+    }
+    Ok((words, numbers, sums))
+}
+
+/// Texts numbered by first appearance: the number of each, and the distinct ones; none where there are 2^32 - 1 of them.
+///
+/// Every thread takes the texts of some hashes, so that none waits for another and each table is small.
+fn united<'a>(texts: &[&'a str]) -> Option<(Vec<u32>, Vec<&'a str>)> {
+    if texts.len() >= NONE as usize {
+        return None;
+    }
+    let threads = rayon::current_num_threads().clamp(1, texts.len() / MIN_TEXTS + 1) as u64;
+    let part_of = |text: &str| {
+        let mixed = (prefix(text) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((u128::from(mixed) * u128::from(threads)) >> 64) as u64
+    };
+    let share = |part: u64| {
+        let (mut vocabulary, mut firsts) = (Vocabulary::default(), Vec::new());
+        let (mut at, mut ids): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+        let mut wanted = Vec::new();
+        let mut own = (0..).zip(texts).filter(|&(_, text)| part_of(text) == part).peekable();
+        while own.peek().is_some() {
+            let start = ids.len();
+            wanted.clear();
+            for (number, (place, text)) in (0..).zip(own.by_ref().take(BLOCK)) {
+                at.push(place);
+                ids.push(vocabulary.id_or_note(text, number, &mut wanted));
+            }
+            vocabulary.long_ids(&wanted, &mut ids[start..]);
+            firsts.resize(vocabulary.len(), NONE);
+            for (&id, &place) in ids[start..].iter().zip(&at[start..]) {
+                if let Some(first) = firsts.get_mut(id as usize).filter(|first| **first == NONE) {
+                    *first = place;
+                }
+            }
+        }
+        (vocabulary.is_full(), at, ids, firsts)
+    };
+    let parts: Vec<_> = (0..threads).into_par_iter().map(share).collect();
+
+    let mut numbers = vec![0; texts.len()];
+    for (full, _, _, firsts) in &parts {
+        if *full {
+            return None;
+        }
+        for &first in firsts {
+            numbers[first as usize] = 1;
+        }
+    }
+    let mut distinct = Vec::new();
+    for (number, text) in numbers.iter_mut().zip(texts).filter(|(number, _)| **number == 1) {
+        *number = distinct.len() as u32;
+        distinct.push(*text);
+    }
+    for (_, at, ids, firsts) in parts {
+        for (place, id) in at.into_iter().zip(ids) {
+            numbers[place as usize] = numbers[firsts[id as usize] as usize];
+        }
+    }
+    Some((numbers, distinct))
+}
+
+/// The places of texts, by count descending, then bytewise.
+pub fn by_count(texts: &[&str], counts: &[i64]) -> Vec<u32> {
+    // Sorted by numbers where they tell: count, then the first eight bytes, then the text itself.
+    let tags = texts.iter().zip(counts).zip(0u32..);
+    let mut order: Vec<_> = tags.map(|((text, &count), at)| (Reverse(count), prefix(text), *text, at)).collect();
+    if !order.is_sorted() {
+        order.par_sort_unstable();
+    }
+    order.into_iter().map(|(.., at)| at).collect()
+}
+
+/// The first eight bytes as a number that orders as they do.
+fn prefix(text: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let len = text.len().min(8);
+    bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
+    u64::from_be_bytes(bytes)
+}
+
+/// A key's place before it is cut to the table.
+fn spread(key: u128) -> usize {
+    let (low, high) = (key as u64, (key >> 64) as u64);
+    let product = u128::from(low ^ 0x9e37_79b9_7f4a_7c15) * u128::from(high ^ 0xd1b5_4a32_d192_ed03);
+    (product as u64 ^ (product >> 64) as u64) as usize
+}
+
+/// Whether bytes of the same length are equal: eight at a time, the last eight again (no call for so few).
+fn same(held: &[u8], text: &str) -> bool {
+    let text = text.as_bytes();
+    let (Some(held_end), Some(text_end)) = (held.last_chunk::<8>(), text.last_chunk::<8>()) else {
+        return held == text;
+    };
+    held.as_chunks::<8>().0 == text.as_chunks::<8>().0 && held_end == text_end
+}
