@@ -125,7 +125,7 @@ impl<'a> Shard<'a> {
         let nulls = values.nulls();
         let span = lists.span(&rows);
         let mut shared = SharedViews::of(values, views.get(span).unwrap_or(&[]));
-        let mut wanted = Vec::new();
+        let (mut wanted, mut long) = (Vec::new(), Vec::new());
         self.add(lists, rows, |vocabulary, at, codes| {
             wanted.clear();
             for ((at, code), to) in at.zip(&mut *codes).zip(0..) {
@@ -139,12 +139,18 @@ impl<'a> Shard<'a> {
                     *code = vocabulary.short_id(key, || values.value(at));
                     continue;
                 }
-                match &mut shared {
-                    Some(shared) => *code = shared.id(view, || vocabulary.id(values.value(at))),
+                match &shared {
+                    Some(_) => long.push((at, to)),
                     None => *code = vocabulary.id_or_note(values.value(at), to, &mut wanted),
                 }
             }
             vocabulary.long_ids(&wanted, codes);
+            let Some(shared) = &mut shared else { return };
+            for (at, to) in long.drain(..) {
+                if let (Some(&view), Some(code)) = (views.get(at), codes.get_mut(to as usize)) {
+                    *code = shared.id(view, || vocabulary.id(values.value(at)));
+                }
+            }
         });
     }
 
@@ -197,7 +203,7 @@ impl<'a> Shard<'a> {
         mut number: impl FnMut(&mut Vocabulary<'a>, Range<usize>, &mut [u32]),
     ) {
         self.ids.reserve(lists.span(&rows).len().min(lists.values().map_or(0, Array::len)));
-        let (mut codes, mut ends) = (Vec::new(), Vec::new());
+        let (mut codes, mut ends, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         let mut rows = rows.map(|row| lists.row(row)).peekable();
         while let Some(first) = rows.next() {
             // Rows that lie end to end, some values of them: a block. Null and empty rows lie anywhere.
@@ -214,21 +220,40 @@ impl<'a> Shard<'a> {
             codes.clear();
             codes.resize(block.len(), NONE);
             number(&mut self.vocabulary, block, &mut codes);
-            self.cells.resize(self.vocabulary.len(), 0);
-            let mut start = 0;
-            for &end in &ends {
-                let row = self.ends.len() as u32 + 1;
-                for &id in codes.get(start..end).unwrap_or(&[]) {
-                    let Some(cell) = self.cells.get_mut(id as usize) else { continue };
-                    if (*cell >> 32) as u32 != row {
-                        *cell = (u64::from(row) << 32) | (u64::from(*cell as u32) + 1);
-                        self.ids.push(id);
-                    }
-                }
-                self.ends.push(self.ids.len() as i64);
-                start = end;
+            self.cells.resize(self.vocabulary.len() + 1, 0); // one more, for values without a number
+            self.cut(&codes, &ends, &mut marks);
+        }
+        self.cells.truncate(self.vocabulary.len());
+    }
+
+    /// Appends the rows that end at `ends` among the values `codes`.
+    ///
+    /// Without a branch a row, which would be mispredicted as often as rows differ in length (as in csr.rs): where rows
+    /// end is marked first, and where they end among the ids kept is read off afterwards.
+    fn cut(&mut self, codes: &[u32], ends: &[usize], marks: &mut Vec<u32>) {
+        marks.clear();
+        marks.resize(codes.len() + 1, 0);
+        for &end in ends {
+            if let Some(mark) = marks.get_mut(end) {
+                *mark += 1;
             }
         }
+        let (none, mut row, start) = (self.cells.len() - 1, self.ends.len() as u32 + 1, self.ids.len());
+        self.ids.resize(start + codes.len(), 0);
+        let (mut kept, ids) = (0, &mut self.ids[start..]);
+        for (&id, mark) in codes.iter().zip(&mut *marks) {
+            row += *mark;
+            *mark = kept as u32;
+            let at = (id as usize).min(none);
+            let cell = self.cells[at];
+            let fresh = u64::from((cell >> 32) as u32 != row);
+            self.cells[at] = (u64::from(row) << 32) | (u64::from(cell as u32) + fresh);
+            ids[kept] = id;
+            kept += (fresh as usize) & usize::from(at < none);
+        }
+        self.ids.truncate(start + kept);
+        let before = |end: usize| if end < codes.len() { marks[end] as usize } else { kept };
+        self.ends.extend(ends.iter().map(|&end| (start + before(end)) as i64));
     }
 }
 
