@@ -491,18 +491,19 @@ mod core {
 
     #[pyfunction]
     #[allow(clippy::too_many_arguments, reason = "a shard is three, what it is ranked by two, the rest one each")]
-    #[pyo3(signature = (offsets, ids, size, last_round, numbers, complexity=None, eligible=None))]
+    #[pyo3(signature = (offsets, ids, size, last_round, complexity=None, eligible=None, numbers=None))]
     fn first_rounds<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
         ids: Array1Of<'py, u32>,
         size: usize,
         last_round: u32,
-        numbers: Array1Of<'py, i64>,
         complexity: Option<Array1Of<'py, f64>>,
         eligible: Option<Array1Of<'py, u8>>,
+        numbers: Option<Array1Of<'py, i64>>,
     ) -> PyResult<(Array1<'py, i64>, Array1<'py, f64>, Array1<'py, i64>, Array1<'py, u32>, bool)> {
-        let (offsets, ids, numbers) = (offsets.as_slice()?, ids.as_slice()?, Some(numbers.as_slice()?));
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let numbers = numbers.as_ref().map(|numbers| numbers.as_slice()).transpose()?;
         let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
         let part = py.detach(|| {

@@ -164,9 +164,9 @@ def first_rounds(
     ids: U32,
     size: int,
     last_round: int,
-    numbers: I64,
     complexity: F64 | None = None,
     eligible: U8 | None = None,
+    numbers: I64 | None = None,
 ) -> tuple[I64, F64, I64, U32, bool]:
     """What a shard can add to `complexity_first` in rounds up to `last_round`, as a smaller table of its samples.
 

@@ -22,56 +22,44 @@ if TYPE_CHECKING:
 Picks = tuple["NDArray[np.int64]", "NDArray[np.int32] | None", "NDArray[np.int64] | None"]
 
 EVERY_ROUND = 2**32 - 2
-PRUNE_ABOVE = 1_000_000  # samples kept of several shards before later rounds are left out again
 
 
 def complexity_first(table: TagRows, k: int, complexity: Ranks, eligible: Mask) -> Picks:
     """Algorithm 1 of the paper: see `instag.select`.
 
-    A shard's rounds are lower bounds of the pool's, so its samples of later rounds than are needed can be left out. How
-    many rounds are needed is guessed from the first shard; a guess that was too low is doubled, and all is read again.
+    Shards are read one after the other, and of what was read so far only samples of the first rounds are kept: rounds
+    among some of the samples are lower bounds of the pool's. How many rounds are needed is guessed from the first shard
+    (13 there were 15 in ten times as many samples); a guess that was too low is doubled, and all is read again.
     """
     if len(table.starts) <= 2:
         return _core.complexity_first(*table.whole().csr, k, complexity, _bits(eligible, slice(None)))
-    rounds = _core.complexity_first(*table.shard(0).csr, k, *_of_shard(complexity, eligible, 0, int(table.starts[1])))[
-        1
-    ]
-    last_round = int(rounds[-1]) + 2 if len(rounds) else 2
+    shard = table.shard(0)
+    alone = _core.complexity_first(*shard.csr, k, *_of_shard(complexity, eligible, 0, len(shard)))[1]
+    last_round = int(alone[-1] * 3 // 2) + 2 if len(alone) else 2
     while True:
-        kept = _first_rounds(table, last_round, complexity, eligible)
-        numbers, ranks, offsets, ids, dropped = kept
-        picks = _core.complexity_first(offsets, ids, len(table.vocabulary), k, ranks, None, numbers)
+        numbers, ranks, rows, dropped = _first_rounds(table, last_round, complexity, eligible)
+        picks = _core.complexity_first(*rows.csr, k, ranks, None, numbers)
         # Samples kept may lie beyond the last round in the pool: their ranks are not told by what is here.
         if not dropped or (len(picks[0]) == k and int(picks[1][-1]) <= last_round):
             return picks
         last_round = min(2 * last_round, EVERY_ROUND)
 
 
-_Part = tuple["NDArray[np.int64]", "NDArray[np.float64]", "NDArray[np.int64]", "NDArray[np.uint32]", bool]
-
-
-def _first_rounds(table: TagRows, last_round: int, complexity: Ranks, eligible: Mask) -> _Part:
-    """The samples of the pool that may lie in its first rounds."""
-    size = len(table.vocabulary)
-
-    def of_shard(shard: TagTable, first: int) -> _Part:
-        numbers = np.arange(first, first + len(shard))
-        ranked = _of_shard(complexity, eligible, first, first + len(shard))
-        return _core.first_rounds(*shard.csr, last_round, numbers, *ranked)
-
-    def merged(parts: list[_Part]) -> _Part:
-        tables = [TagTable(table.vocabulary, part[2], part[3], _checked=True) for part in parts]
-        rows = joined(table.vocabulary, tables)
-        numbers, ranks = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
-        made = _core.first_rounds(rows.offsets, rows.ids, size, last_round, numbers, ranks)
-        return (*made[:4], made[4] or any(part[4] for part in parts))
-
-    parts: list[_Part] = []
-    for part in each(table, of_shard):
-        parts.append(part)
-        if sum(len(part[0]) for part in parts[1:]) > PRUNE_ABOVE:
-            parts = [merged(parts)]
-    return merged(parts)
+def _first_rounds(
+    table: TagRows, last_round: int, complexity: Ranks, eligible: Mask
+) -> tuple[NDArray[np.int64], NDArray[np.float64], TagTable, bool]:
+    """The samples that may lie in the first rounds: (numbers, what they rank by, tags, whether others are left out)."""
+    numbers, ranks = np.zeros(0, np.int64), np.zeros(0)
+    rows, left_out = TagTable(table.vocabulary, np.zeros(1, np.int64), np.zeros(0, np.uint32), _checked=True), False
+    for shard, first in each(table, lambda shard, first: (shard, first)):
+        here = slice(first, first + len(shard))
+        numbers = np.concatenate([numbers, np.arange(here.start, here.stop)])
+        ranks = np.concatenate([ranks, np.diff(shard.offsets) if complexity is None else complexity[here]])
+        bits = None if eligible is None else np.concatenate([np.ones(len(rows), bool), eligible[here]]).view(np.uint8)
+        both = joined(table.vocabulary, [rows, shard])
+        numbers, ranks, offsets, ids, dropped = _core.first_rounds(*both.csr, last_round, ranks, bits, numbers)
+        rows, left_out = TagTable(table.vocabulary, offsets, ids, _checked=True), left_out or dropped
+    return numbers, ranks, rows, left_out
 
 
 def most_complex(table: TagRows, k: int, complexity: Ranks, eligible: Mask) -> Picks:
