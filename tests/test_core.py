@@ -67,7 +67,7 @@ def test_a_vocabulary_that_ids_cannot_number_is_refused_before_memory_is_taken(n
         "tag_counts": (),
         "frequent_itemsets": (1, 3, 10),
         "count_pairs": (np.array([], np.uint32), np.array([], np.uint32)),
-        "first_rounds": (1, np.array([], np.int64)),
+        "first_rounds": (1,),
         "complexity_first": (1, None, None),
         "max_coverage": (1, None, None),
     }
