@@ -170,7 +170,7 @@ mod core {
     #[pyfunction]
     fn by_count<'py>(py: Python<'py>, words: Column, counts: Array1Of<'py, i64>) -> PyResult<Array1<'py, u32>> {
         let counts = counts.as_slice()?;
-        let order = py.detach(|| Ok::<_, Error>(vocabulary::by_count(&borrow_all(&words.0)?, counts)))?;
+        let order = py.detach(|| vocabulary::by_count(&borrow_all(&words.0)?, counts))?;
         Ok(order.into_pyarray(py))
     }
 

@@ -335,14 +335,20 @@ fn united<'a>(texts: &[&'a str]) -> Option<(Vec<u32>, Vec<&'a str>)> {
 }
 
 /// The places of texts, by count descending, then bytewise.
-pub fn by_count(texts: &[&str], counts: &[i64]) -> Vec<u32> {
-    // Sorted by numbers where they tell: count, then the first eight bytes, then the text itself.
-    let tags = texts.iter().zip(counts).zip(0u32..);
-    let mut order: Vec<_> = tags.map(|((text, &count), at)| (Reverse(count), prefix(text), *text, at)).collect();
-    if !order.is_sorted() {
-        order.par_sort_unstable();
+pub fn by_count(texts: &[&str], counts: &[i64]) -> Result<Vec<u32>> {
+    if counts.len() != texts.len() {
+        return Err(Error::Length { name: "counts", found: counts.len(), expected: texts.len() });
     }
-    order.into_iter().map(|(.., at)| at).collect()
+    let tags = || counts.iter().zip(texts);
+    if tags().is_sorted_by(|a, b| (Reverse(a.0), a.1) <= (Reverse(b.0), b.1)) {
+        return Ok((0..texts.len() as u32).collect()); // as interning leaves them
+    }
+    // By numbers where they tell: count, then the first eight bytes, then the text itself. (Sixteen bytes and the text
+    // looked up by its place were a quarter slower.)
+    let numbered = tags().zip(0u32..);
+    let mut order: Vec<_> = numbered.map(|((&count, text), at)| (Reverse(count), prefix(text), *text, at)).collect();
+    order.par_sort_unstable();
+    Ok(order.into_iter().map(|(.., at)| at).collect())
 }
 
 /// The first eight bytes as a number that orders as they do.

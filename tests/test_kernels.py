@@ -308,6 +308,11 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         _core.remap(*ONE_ROW, np.zeros(0, dtype=np.uint32), 1)
     with pytest.raises(ValueError, match="`into` sends id 0 to 4, but the new vocabulary has 1 tags"):
         _core.remap(*ONE_ROW, np.array([4], dtype=np.uint32), 1)
+    with pytest.raises(ValueError, match="`into` sends id 0 to 4, but the new vocabulary has 1 tags"):
+        _core.tag_counts(*ONE_ROW, 1, np.array([4], dtype=np.uint32))
+    for kernel in (_core.unite, _core.by_count):
+        with pytest.raises(ValueError, match="`counts`"):
+            kernel(pl.Series(["a", "b"]), np.zeros(1, np.int64))
     for groups in ([], [0], [1, 1], [0, 2], [0, 1, 0, 1]):
         with pytest.raises(ValueError, match="`groups` must rise from 0 to the number of rows, 1"):
             _core.union_rows(*ONE_ROW, np.array(groups, dtype=np.int64), 1)
