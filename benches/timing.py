@@ -1,14 +1,32 @@
-"""Ours and the peers in turn, several runs each: median, ratio with its spread, peak memory, and the same answer."""
+"""Ours and the peers in turn, several runs each: median, ratio with its spread, peak memory, and the same answer.
+
+Contenders on a tag table are pairs of functions: one makes the form of the rows that the contender likes, the other is
+timed. `race` runs two of them, and each once more in a process of its own, whose peak memory is then theirs.
+"""
 
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = tuple[NDArray[np.int64], NDArray[np.uint32], int]  # offsets, ids, size of the vocabulary
+
+# (what makes its form of the rows, what is timed: called with that form and the settings)
+Contender = tuple[Callable[..., Any], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,55 @@ def compare(
         raise AssertionError(f"{task}, {samples:,} samples: instag and {peer_name} give different answers")
     timed = [Timed(name, tuple(seconds[name]), max(peaks[name], default=None)) for name in seconds]
     return Comparison(task, samples, timed[0], timed[1], target)
+
+
+@contextmanager
+def saved(rows: Rows) -> Iterator[str]:
+    """A folder with the rows, for processes that `race` starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, array in zip(("offsets", "ids", "size"), rows, strict=True):
+            np.save(Path(folder, name), array)
+        yield folder
+
+
+def race(
+    module: str,
+    contenders: dict[str, Contender],
+    names: tuple[str, str],
+    task: str,
+    rows: Rows,
+    folder: str,
+    *settings: float,
+    **options: Any,
+) -> Comparison:
+    """`compare` for two of the contenders of a module (its `__file__`), ours first, with the peaks of fresh processes."""
+    calls = []
+    for name in names:
+        prepare, run = contenders[name]
+        form = prepare(*rows)
+        calls.append(lambda run=run, form=form: run(form, *settings))
+    done = compare(task, len(rows[0]) - 1, *calls, peer_name=names[1], **options)
+    calls.clear()
+    del form
+    timed = []
+    for name, runs in zip(names, (done.ours, done.peer), strict=True):
+        alone = [sys.executable, module, name, folder, *map(str, settings)]
+        peak = subprocess.run(alone, stdout=subprocess.PIPE, text=True, check=True).stdout
+        timed.append(replace(runs, peak_mib=float(peak)))
+    return replace(done, ours=timed[0], peer=timed[1])
+
+
+def run_alone(contenders: dict[str, Contender]) -> None:
+    """The main program of such a module, `MODULE CONTENDER FOLDER SETTING...`: one run, and its peak memory in MiB.
+
+    All of the process: Python, the packages, the rows as arrays, the contender's form of them, and the run.
+    """
+    name, folder, *settings = sys.argv[1:]
+    prepare, run = contenders[name]
+    offsets, ids, size = (np.load(Path(folder, f"{part}.npy")) for part in ("offsets", "ids", "size"))
+    _reset_peak()
+    run(prepare(offsets, ids, int(size)), *(float(value) if "." in value else int(value) for value in settings))
+    print(_memory("VmHWM"))
 
 
 def table(comparisons: list[Comparison]) -> str:
