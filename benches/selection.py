@@ -182,7 +182,7 @@ def real_tables() -> Iterator[tuple[str, Rows]]:
     with gzip.open(DATA / "ask_ubuntu" / "tags.jsonl.gz", "rt") as file:
         ask_ubuntu = [json.loads(line)["tags"] for line in file]
     index = json.loads((DATA / "winget" / "index.v2.json").read_text())
-    winget = [package.get("tags") or [] for package in (index if isinstance(index, list) else index["packages"])]
+    winget = [package["Tags"] or [] for package in index]
     for name, lists in (("Ask Ubuntu", ask_ubuntu), ("winget", winget)):
         table = TagTable.from_series(pl.Series(lists, dtype=pl.List(pl.String)))
         yield name, table.csr

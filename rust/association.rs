@@ -16,9 +16,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::candidates::{RowScan, candidates_counted};
+use crate::candidates::candidates_counted;
 use crate::csr::{Csr, tag_counts};
 use crate::error::{Error, Result};
+use crate::row_scan::RowScan;
 
 /// A row is searched for the consequents where that takes no more steps than this.
 const SEARCHED: usize = 64;

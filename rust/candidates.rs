@@ -13,7 +13,7 @@
 //! confidence. Ten million samples, one thread: 0.17 s CPU (180 MB of ids and 80 MB of offsets take 0.03 s to read),
 //! half of it the count of the shard's own tags. Tried: the shortest rows of a tag, by a pass over `offsets` a power of
 //! two (0.4 s: a mispredicted branch a row and pass, for rows half as long); now rows are looked up only for the ids that
-//! are wanted ([`RowScan`]), which stand near the start for frequent tags, and so in the cache.
+//! are wanted ([`crate::row_scan`]), which stand near the start for frequent tags, and so in the cache.
 
 use rayon::prelude::*;
 use std::ops::Range;
@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::association::{Pairs, Thresholds};
 use crate::csr::{Csr, remap, tag_counts};
 use crate::error::{Error, Result};
+use crate::row_scan::RowScan;
 
 /// Candidate pairs held at once, before the work ends in an error: 8 bytes each.
 const MAX_PAIRS: usize = 100_000_000;
@@ -174,44 +175,6 @@ fn first_rows(rows: Csr<'_>, quotas: &[u32], within: Range<usize>) -> (Vec<(u32,
         }
     }
     (found, long)
-}
-
-/// The ids of neighboring rows, gone through without a branch a row: which row an id stands in is only looked up for
-/// those that are wanted.
-pub(crate) struct RowScan<'a> {
-    rows: Csr<'a>,
-    ids: &'a [u32],
-    at: usize,
-    row: usize,
-}
-
-impl<'a> RowScan<'a> {
-    pub(crate) fn new(rows: Csr<'a>, within: Range<usize>) -> Self {
-        let place = |row: usize| rows.offsets().get(row).map_or(0, |&at| at as usize);
-        Self {
-            rows,
-            ids: rows.ids().get(..place(within.end)).unwrap_or(&[]),
-            at: place(within.start),
-            row: within.start,
-        }
-    }
-
-    /// The next id that is wanted, and its row.
-    pub(crate) fn next(&mut self, wanted: impl Fn(u32) -> bool) -> Option<(u32, u32)> {
-        let rest = self.ids.get(self.at..)?;
-        let skipped = rest.iter().position(|&id| wanted(id))?;
-        let at = (self.at + skipped) as i64;
-        self.at += skipped + 1;
-        let ends = self.rows.offsets().get(self.row + 1..)?;
-        self.row += ends.iter().position(|&end| end > at)?;
-        Some((rest[skipped], self.row as u32))
-    }
-
-    /// Where the id that [`RowScan::next`] gave stands in its row.
-    pub(crate) fn place(&self) -> usize {
-        let start = self.rows.offsets().get(self.row).map_or(0, |&start| start as usize);
-        (self.at - 1).saturating_sub(start)
-    }
 }
 
 /// The long rows among those chosen, sorted, so that a tag is found in one without reading it.

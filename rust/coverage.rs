@@ -195,7 +195,7 @@ pub fn max_coverage(pool: &Pool<'_>, weights: Option<&[f64]>, k: usize) -> Resul
 /// adds to an empty round.
 fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut impl Waiting, k: usize) -> Result<Picks> {
     let least = pool.head(pool.rows.len() / HEAD)?;
-    let head = pool.ranked(|row| pool.complexity(row) >= least)?;
+    let head = pool.ranked(least)?;
     let mut idle: Vec<bool> = (0..pool.rows.len()).into_par_iter().map(|row| !pool.holds(row)).collect();
     let mut sets: Option<Sets> = None;
     let mut picks = Picks::default();

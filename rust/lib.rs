@@ -26,6 +26,7 @@ mod places;
 pub mod porter;
 pub mod rank;
 pub mod records;
+mod row_scan;
 pub mod rule_form;
 pub mod strings;
 pub mod vocabulary;

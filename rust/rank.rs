@@ -7,6 +7,9 @@ use rayon::prelude::*;
 use crate::csr::Csr;
 use crate::error::{Error, Result};
 
+/// Rows looked at by a thread at a time.
+const BLOCK: usize = 1 << 16;
+
 /// Samples to pick from. A row holds a tag at most once.
 #[derive(Debug, Clone, Copy)]
 pub struct Pool<'a> {
@@ -41,11 +44,25 @@ impl<'a> Pool<'a> {
         self.complexity.and_then(|c| c.get(row).copied()).unwrap_or(self.rows.row(row).len() as f64)
     }
 
-    /// The rows that may be picked and that `keep` keeps, by complexity descending, then by number.
-    pub fn ranked(&self, keep: impl Fn(usize) -> bool + Sync) -> Result<Vec<u32>> {
+    /// The rows that may be picked and whose complexity reaches `least`, by complexity descending, then by number.
+    pub fn ranked(&self, least: f64) -> Result<Vec<u32>> {
         self.check()?;
-        let rows = (0..self.rows.len() as u32).into_par_iter().with_min_len(1 << 16);
-        let rows: Vec<u32> = rows.filter(|&row| self.holds(row as usize) && keep(row as usize)).collect();
+        let blocks = (0..self.rows.len()).into_par_iter().step_by(BLOCK).map(|first| {
+            let bounds = self.rows.offsets().get(first..(first + BLOCK + 1).min(self.rows.len() + 1)).unwrap_or(&[]);
+            let lengths = (first..).zip(bounds.windows(2).map(|bounds| bounds[1].wrapping_sub(bounds[0]) as f64));
+            let known = self.complexity.map(|complexity| &complexity[first..]);
+            let reaches = |&(row, length): &(usize, f64)| {
+                known.map_or(length, |known| known.get(row - first).copied().unwrap_or(length)) >= least
+            };
+            let rows = lengths.filter(reaches).map(|(row, _)| row).filter(|&row| self.holds(row));
+            rows.map(|row| row as u32).collect::<Vec<u32>>()
+        });
+        self.in_order(blocks.collect::<Vec<_>>().concat())
+    }
+
+    /// `rows`, which rise, by complexity descending, then by number.
+    pub fn in_order(&self, rows: Vec<u32>) -> Result<Vec<u32>> {
+        self.check()?;
         if self.complexity.is_none() && self.numbers.is_none() {
             return Ok(self.by_length(&rows));
         }
@@ -66,13 +83,27 @@ impl<'a> Pool<'a> {
             let mut values = values.to_vec();
             return Ok(*values.select_nth_unstable_by(count, |a, b| b.total_cmp(a)).1);
         }
-        let mut of_length: Vec<usize> = Vec::new();
-        for length in self.rows.rows().map(<[u32]>::len) {
-            if length >= of_length.len() {
-                of_length.resize(length + 1, 0);
+        let blocks = (0..self.rows.len()).into_par_iter().step_by(BLOCK).map(|first| {
+            let bounds = self.rows.offsets().get(first..(first + BLOCK + 1).min(self.rows.len() + 1)).unwrap_or(&[]);
+            let mut of_length: Vec<usize> = Vec::new();
+            for length in bounds.windows(2).map(|bounds| bounds[1].wrapping_sub(bounds[0]) as usize) {
+                if length >= of_length.len() {
+                    of_length.resize(length.min(self.rows.ids().len()) + 1, 0);
+                }
+                if let Some(count) = of_length.get_mut(length) {
+                    *count += 1;
+                }
             }
-            of_length[length] += 1;
-        }
+            of_length
+        });
+        let added = |mut sum: Vec<usize>, mut part: Vec<usize>| {
+            if sum.len() < part.len() {
+                std::mem::swap(&mut sum, &mut part);
+            }
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            sum
+        };
+        let of_length = blocks.reduce(Vec::new, added);
         let mut reached = 0;
         let longest = (0..of_length.len()).rev().find(|&length| {
             reached += of_length[length];
@@ -130,7 +161,7 @@ impl<'a> Pool<'a> {
 
 /// The first `k` rows that may be picked, by complexity descending, then by number: tag count alone, no diversity.
 pub fn most_complex(pool: &Pool<'_>, k: usize) -> Result<Vec<i64>> {
-    Ok(pool.ranked(|_| true)?.into_iter().take(k).map(|row| pool.number(row as usize)).collect())
+    Ok(pool.ranked(f64::NEG_INFINITY)?.into_iter().take(k).map(|row| pool.number(row as usize)).collect())
 }
 
 /// Bits whose order as integers is the reverse of the order of finite floats; -0.0 and 0.0 are one.
