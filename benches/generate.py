@@ -68,6 +68,45 @@ def tag_table(samples: int, *, tags: int = TAGS, seed: int = 0) -> tuple[NDArray
     return offsets, np.concatenate([np.empty(0, np.uint32), *(ids for _, ids in blocks)])
 
 
+def quest(
+    transactions: int = 100_000, *, mean_items: int = 10, mean_pattern: int = 4, items: int = 1000, seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], int]:
+    """(offsets, ids, size) after the description of IBM Quest's data (Agrawal and Srikant, VLDB 1994): T10I4D100K.
+
+    2,000 patterns of Poisson length, each taking an exponential share (mean one half) of its items from the one before,
+    weighted exponentially; transactions of Poisson length are filled with patterns that lose items, each with a
+    corruption of its own (normal, mean one half, variance 0.1). The original program's random numbers are not these.
+    """
+    rng = np.random.default_rng([seed, 7])
+    patterns: list[NDArray[np.int64]] = [rng.choice(items, 1)]
+    for length in np.maximum(rng.poisson(mean_pattern, 2_000), 1):
+        kept = min(round(min(rng.exponential(0.5), 1.0) * length), len(patterns[-1]))
+        old = rng.choice(patterns[-1], kept, replace=False)
+        new = rng.choice(items, length - kept, replace=False)
+        patterns.append(np.unique(np.concatenate([old, new])))
+    del patterns[0]
+    weights = rng.exponential(1.0, len(patterns)).cumsum()
+    corruption = rng.normal(0.5, 0.1**0.5, len(patterns)).clip(0.0, 1.0)
+    rows, left = [], np.empty(0, np.int64)  # what did not fit comes first in the next
+    for length in np.maximum(rng.poisson(mean_items, transactions), 1).tolist():
+        row, held = [left], len(left)
+        left = np.empty(0, np.int64)
+        while held < length:
+            which = int(np.searchsorted(weights, rng.random() * weights[-1]))
+            lost = 0
+            while lost < len(patterns[which]) and rng.random() < corruption[which]:
+                lost += 1
+            taken = rng.permutation(patterns[which])[lost:]
+            if held and held + len(taken) > length and rng.random() < 0.5:
+                left = taken
+                break
+            row.append(taken)
+            held += len(taken)
+        rows.append(np.unique(np.concatenate(row)))
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+    return offsets, np.concatenate(rows).astype(np.uint32), items
+
+
 def words(tags: int = TAGS, *, seed: int = 0) -> list[str]:
     """`tags` distinct lower-case names of one to three made-up words with English suffixes."""
     rng = np.random.default_rng([seed, 3])

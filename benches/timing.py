@@ -122,7 +122,7 @@ def race(
     *settings: float,
     **options: Any,
 ) -> Comparison:
-    """`compare` for two of the contenders of a module (its `__file__`), ours first, with the peaks of fresh processes."""
+    """`compare` for two contenders of a module (its `__file__`), ours first, with the peaks of fresh processes."""
     calls = []
     for name in names:
         prepare, run = contenders[name]
