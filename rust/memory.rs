@@ -1,8 +1,8 @@
 //! Large arrays in huge pages, as numpy asks for them: the allocator of the extension module, on Linux.
 //!
 //! A fresh array costs a page fault every 4 KiB, and on a virtual machine a fault costs microseconds (2 - 3.5 measured):
-//! for 36 MB of ids 25 ms, twice what it takes to compute them. With `madvise` the same array costs 3 ms. Tried
-//! instead: outputs made by numpy (every kernel would have to know its sizes first), arrays kept for the next call
+//! for 36 MB of ids 25 ms, twice what it takes to compute them. With `madvise` the same array costs 3 ms. Ruled
+//! out by design: outputs made by numpy (every kernel would have to know its sizes first), arrays kept for the next call
 //! (the core owns nothing between calls).
 #![allow(unsafe_code, reason = "an allocator is unsafe by its trait; it hands everything to the system's")]
 

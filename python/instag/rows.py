@@ -86,13 +86,13 @@ def source_records(run: Run, rows: NDArray[np.int64] | None = None) -> tuple[pl.
     """The source files of a run as they were read, and where in them the records (of the samples `rows`) stand."""
     import polars as pl
 
-    files = pl.DataFrame(run.need("tag")["counts"]["files"], infer_schema_length=None)
+    counts = run.need("tag")["counts"]
+    files = pl.DataFrame(counts["files"], infer_schema_length=None)
     if rows is None:
         return files, run.table("tag", "records")
-    wanted = pl.DataFrame({"row": np.unique(rows)})
-    return files, pl.concat(
-        part.join(wanted, on="row", how="semi", maintain_order="left") for part in run.parts("tag", "records")
-    )
+    wanted = np.zeros(counts["samples"], bool)
+    wanted[rows] = True
+    return files, pl.concat(part.filter(wanted[part["row"].to_numpy()]) for part in run.parts("tag", "records"))
 
 
 def query_groups(rows: pl.DataFrame) -> NDArray[np.int64]:
