@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringViewArray};
 use arrow_schema::{ArrowError, Field, Schema};
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -618,6 +618,26 @@ mod core {
         let (high, low, ends) = (high.as_slice()?, low.as_slice()?, ends.as_slice()?);
         let found = py.detach(|| records::distinct::unique_rows(high, low, ends))?;
         Ok((found.rows.into_pyarray(py), found.firsts.into_pyarray(py), found.fresh.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn known_rows<'py>(
+        py: Python<'py>,
+        mut slots: PyReadwriteArray1<'py, u64>,
+        high: Array1Of<'py, u64>,
+        low: Array1Of<'py, u64>,
+        files: Array1Of<'py, u32>,
+        first: i64,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>)> {
+        let (slots, high, low, files) = (slots.as_slice_mut()?, high.as_slice()?, low.as_slice()?, files.as_slice()?);
+        let (rows, before) = py.detach(|| records::known::known_rows(slots, high, low, files, first))?;
+        Ok((rows.into_pyarray(py), before.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn enlarged<'py>(py: Python<'py>, slots: Array1Of<'py, u64>, size: usize) -> PyResult<Array1<'py, u64>> {
+        let slots = slots.as_slice()?;
+        Ok(py.detach(|| records::known::enlarged(slots, size))?.into_pyarray(py))
     }
 
     #[pyfunction]

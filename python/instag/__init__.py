@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from instag.itemsets import association_rules, frequent_itemsets
     from instag.keyphrase import KeyphraseTagger
     from instag.normalization import Normalization, NormalizeSettings, normalize
-    from instag.reading import Pool, read
+    from instag.reading import Pool, read, read_parts
     from instag.selection import Selection, SelectSettings, select
     from instag.shards import TagShards
     from instag.table import TagTable
@@ -36,6 +36,7 @@ _HOME = {
     "normalize": "normalization",
     "Pool": "reading",
     "read": "reading",
+    "read_parts": "reading",
     "SelectSettings": "selection",
     "Selection": "selection",
     "TagShards": "shards",
@@ -72,6 +73,7 @@ __all__ = [
     "frequent_itemsets",
     "normalize",
     "read",
+    "read_parts",
     "scan_tags",
     "select",
     "tag",

@@ -250,6 +250,17 @@ def unique_rows(high: U64, low: U64, ends: I64) -> tuple[I64, I64, NDArray[np.bo
     The third array tells of each id whether it is the first of its kind in its own file; the files' ids end at `ends`.
     """
 
+def known_rows(slots: U64, high: U64, low: U64, files: U32, first: int) -> tuple[I64, U32]:
+    """For each id, no two alike, the row of its sample, and the number of the file that held it last (none: 2^32 - 1).
+
+    `slots` is the table of the ids of earlier parts, which new ones are added to, with the rows from `first` on: at the
+    beginning `enlarged(np.zeros(0, np.uint64), size)`, later enlarged before more than four fifths of it are taken.
+    `files` are the files that hold the ids last in this part.
+    """
+
+def enlarged(slots: U64, size: int) -> U64:
+    """The same table with `size` slots, of three numbers each."""
+
 def query_rows(firsts: I64, turns: I32) -> tuple[I64, I32, NDArray[np.bool_]]:
     """(row, turn) of the samples' queries; and of every record's queries, `turns` each, whether they are a sample's.
 

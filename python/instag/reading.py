@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from instag import _core
 from instag.errors import ConfigError, DataError
 from instag.inputs import Files, Input, expand
 from instag.opening import BLOCK, Raw, blocks, decompressed, file_kind, new_digest
-from instag.pooling import FileTables, pool_tables
+from instag.pooling import PART_BYTES, FileTables, Joining, Tables
 from instag.tabular import csv_lines, hf_path, parquet_lines
 
 if TYPE_CHECKING:
@@ -88,10 +91,78 @@ def read(
     >>> folder.cleanup()
     """
     settings = Reads(schema, source_column, limit, progress)
-    done = read_tables(expand(files), settings)
-    if source_column is not None and not any(frame["source"].is_not_null().any() for f in done for frame in f.records):
-        raise DataError(f"no record has a source in `{source_column}`", hint="check `--source-column`")
-    return Pool(**pool_tables(done, limit))
+    (pool,) = _parts(expand(files), settings, None)
+    return pool
+
+
+def read_parts(
+    files: Files,
+    *,
+    part_rows: int = 1_000_000,
+    schema: str | None = None,
+    limit: int | None = None,
+    source_column: str | None = None,
+    progress: Advance | None = None,
+) -> Iterator[Pool]:
+    r"""Reads a pool that may be larger than memory, as parts of up to `part_rows` records: `read`, cut into pieces.
+
+    Put end to end, the tables of the parts are those of `read`, whatever `part_rows` is: `row` goes through the whole
+    pool, a record that repeats a sample of an earlier part has its row, a file is told in the part it ends in. A part
+    also ends where its records take up 1 GiB of their files. Memory is that of one part, beside those that the caller
+    keeps, and some 33 bytes a sample.
+
+    What is given out cannot be taken back. So a file that can turn out to be damaged (`.gz`, `.zst`, Parquet, CSV) is
+    looked through to its end before the first part that holds some of it, unless it ends in that part: it is then
+    decompressed twice. With a `limit` it is not; a file that turns out damaged then, like any that a disk fails to
+    give, is a `DataError`. `files`, settings and what else is an error are as in `read`; where no file holds
+    instructions, or no record a source, the error comes in place of the last part.
+
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "asked.jsonl")
+    >>> _ = path.write_text('{"prompt": "One"}\n{"prompt": "Two"}\n{"prompt": "One"}\n{"prompt": "Three"}\n')
+    >>> for part in read_parts(path, part_rows=2):
+    ...     print(part.samples.height, part.queries.select("row", "query").rows(), part.records["row"].to_list())
+    2 [(0, 'One'), (1, 'Two')] [0, 1]
+    1 [(2, 'Three')] [0, 2]
+    >>> folder.cleanup()
+    """
+    if part_rows < 1:
+        raise ConfigError(f"`part_rows` is {part_rows}, must be at least 1")
+    settings = Reads(schema, source_column, limit, progress)
+    return _parts(expand(files), settings, part_rows)
+
+
+def _parts(inputs: Sequence[Input], settings: Reads, part_rows: int | None) -> Iterator[Pool]:
+    """The parts of a pool; all of it is one where there are no `part_rows`."""
+    joining, refused = Joining(settings.limit), []
+    for number, given in enumerate(inputs):
+        file = joining.open(given, number)
+        try:
+            for tables, size in read_file(file, settings, joining.enough):
+                if part_rows is not None and joining.records and joining.bytes + size > PART_BYTES:
+                    _look_through(file, settings)
+                    yield Pool(**joining.part())
+                file.add(tables)
+                joining.bytes += size
+                while part_rows is not None and joining.records > part_rows and not joining.full:
+                    _look_through(file, settings)
+                    yield Pool(**joining.part(part_rows))
+        except DataError as error:
+            file.refuse(str(error))
+        except OSError as error:
+            file.refuse(f"cannot be read: {error.strerror or error}")
+        if file.refused is not None:
+            refused.append(f"`{given.path}` {file.refused}")
+        if joining.enough():
+            break
+    if len(refused) == number + 1:
+        every = "\n  ".join(refused)
+        raise DataError(every if len(refused) == 1 else f"none of the files holds instructions:\n  {every}")
+    pool = Pool(**joining.part(last=True))
+    if settings.source_column is not None and not joining.named:
+        raise DataError(f"no record has a source in `{settings.source_column}`", hint="check `--source-column`")
+    yield pool
 
 
 @dataclass(frozen=True)
@@ -117,58 +188,40 @@ class Reads(ReadSettings):
     progress: Advance | None = None
     tagged: tuple[str, str | None] | None = None
 
-    def enough(self, done: list[FileTables]) -> bool:
-        """Whether the limit is reached."""
-        return self.limit is not None and _distinct(done) >= self.limit
+
+Blocks = Iterator[tuple[Tables, int]]  # what is read of a block, and its bytes
 
 
-def read_tables(inputs: Sequence[Input], settings: Reads) -> list[FileTables]:
-    """The tables of each file, in order; `DataError` where nothing is taken from any of them."""
-    done: list[FileTables] = []
-    for number, given in enumerate(inputs):
-        file = FileTables(given, number)
-        done.append(file)
-        try:
-            _read_file(file, settings, done)
-        except DataError as error:
-            file.refuse(str(error))
-        except OSError as error:
-            file.refuse(f"cannot be read: {error.strerror or error}")
-        if settings.enough(done):
-            break
-    refused = [f"`{file.given.path}` {file.refused}" for file in done if file.refused is not None]
-    if len(refused) == len(done):
-        every = "\n  ".join(refused)
-        raise DataError(every if len(refused) == 1 else f"none of the files holds instructions:\n  {every}")
-    return done
+def read_file(file: FileTables, settings: Reads, enough: Callable[[], bool] = lambda: False) -> Blocks:
+    """The tables of a file block by block, until there is `enough`; the caller adds them to the file.
 
-
-def _read_file(file: FileTables, settings: Reads, done: list[FileTables]) -> None:
+    Raises `DataError` with the reason, or `OSError`, where nothing is to be taken from the file.
+    """
     path = file.given.path
     if path.startswith("hf://"):
         file.format = "parquet"
-        file.digest = _read_rows(file, parquet_lines(hf_path(path)), settings, done)
+        yield from _read_rows(file, parquet_lines(hf_path(path)), settings, enough)
     else:
         kind, compression = file_kind(path, settings.schema)
         file.format = kind if compression is None else f"{kind}.{compression}"
         with Raw(path, settings.progress) as raw:
             if kind == "parquet":
-                _read_rows(file, parquet_lines(path), settings, done)
+                yield from _read_rows(file, parquet_lines(path), settings, enough)
             elif kind == "csv":
-                _read_rows(file, csv_lines(path, compression), settings, done)
+                yield from _read_rows(file, csv_lines(path, compression), settings, enough)
             else:
                 with contextlib.closing(blocks(raw, compression)) as parts:
-                    _read_text(file, parts, kind, settings, done)
+                    yield from _read_text(file, parts, kind, settings, enough)
             file.digest, file.bytes = raw.digest(), raw.bytes
-        if kind == "json" and file.rows == 1 and not file.records:
-            _read_wrapped(file, compression, settings, done)
-    if not file.records:
+        if kind == "json" and file.rows == 1 and not file.read:
+            yield from _read_wrapped(file, compression, settings)
+    if not file.read:
         _refuse_empty(file)
 
 
 def _read_text(
-    file: FileTables, parts: Iterator[tuple[bytes, bool]], kind: str, settings: Reads, done: list[FileTables]
-) -> None:
+    file: FileTables, parts: Iterator[tuple[bytes, bool]], kind: str, settings: Reads, enough: Callable[[], bool]
+) -> Blocks:
     """JSON or plain text, block by block: what a block leaves over comes before the next."""
     layout = "text" if kind == "text" else ""
     place, rest, wanted = (0, 0, 0), b"", 0
@@ -191,14 +244,14 @@ def _read_text(
         # A record that goes on is looked at again when it has doubled, so that a long one costs no square.
         wanted = 0 if used else 2 * held
         rest = block[used - len(rest) :] if used >= len(rest) else (rest + block)[used:]
-        file.add(tables)
-        if settings.enough(done):
+        yield tables, used
+        if enough():
             break
     file.rows = place[2]
 
 
-def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, done: list[FileTables]) -> str:
-    """Rows as JSON lines, a batch at a time; byte ranges mean nothing. Returns the digest of the lines."""
+def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, enough: Callable[[], bool]) -> Blocks:
+    """Rows as JSON lines, a batch at a time, digested; byte ranges mean nothing."""
     import polars as pl
 
     place, digest = (0, 0, 0), new_digest()
@@ -208,14 +261,13 @@ def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, done: 
         (records, queries, rejected), _, place, _ = _core.read_block(
             block, "lines", place, True, settings.schema, settings.source_column, settings.tagged
         )
-        file.add((pl.DataFrame(records).with_columns(no_range), queries, rejected))
-        if settings.enough(done):
+        yield (pl.DataFrame(records).with_columns(no_range), queries, rejected), len(block)
+        if enough():
             break
-    file.rows = place[2]
-    return digest.hexdigest()
+    file.rows, file.digest = place[2], digest.hexdigest()
 
 
-def _read_wrapped(file: FileTables, compression: str | None, settings: Reads, done: list[FileTables]) -> None:
+def _read_wrapped(file: FileTables, compression: str | None, settings: Reads) -> Blocks:
     """A file that is one object around a list of records; read whole, since only its end tells that it is one."""
     with Raw(file.given.path) as raw:
         data = b"".join(decompressed(raw, compression, BLOCK))
@@ -226,13 +278,13 @@ def _read_wrapped(file: FileTables, compression: str | None, settings: Reads, do
     if found is None:
         return
     start, end = found
-    file.rejected = []
+    file.forget()
     place = (start, data.count(b"\n", 0, start), 0)
     tables, _, place, _ = _core.read_block(
         data[start:end], "array", place, True, settings.schema, settings.source_column, settings.tagged
     )
-    file.add(tables)
     file.rows = place[2]
+    yield tables, end - start
 
 
 def _refuse_empty(file: FileTables) -> None:
@@ -243,9 +295,21 @@ def _refuse_empty(file: FileTables) -> None:
     raise DataError(f"holds no instructions: line {line}: {reason}")
 
 
-def _distinct(done: list[FileTables]) -> int:
-    """Distinct samples so far."""
-    import polars as pl
-
-    frames = [frame.select("high", "low") for file in done for frame in file.records]
-    return pl.concat(frames).n_unique() if frames else 0
+def _look_through(file: FileTables, settings: Reads) -> None:
+    """Reads a file to its end where that may tell that it is damaged, since what is given out cannot be taken back."""
+    path = file.given.path
+    if file.given_out or settings.limit is not None or path.startswith("hf://"):
+        return
+    kind, _, compression = file.format.partition(".")
+    no_rows = np.zeros(0, dtype=np.int64)
+    if kind == "parquet":
+        parts = parquet_lines(path, no_rows)
+    elif kind == "csv":
+        parts = csv_lines(path, compression or None, no_rows)
+    elif compression:
+        with Raw(path) as raw:
+            deque(decompressed(raw, compression, BLOCK), maxlen=0)
+        return
+    else:
+        return
+    deque(parts, maxlen=0)

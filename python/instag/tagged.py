@@ -163,14 +163,20 @@ class TaggedReader:
     def _json(self, given: Input) -> pl.DataFrame:
         import polars as pl
 
-        from instag.reading import Reads, read_tables
+        from instag.pooling import FileTables
+        from instag.reading import Reads, read_file
 
         tagged = (self._column, self._id_column)
         reads = Reads(source_column=self._source_column, progress=self._progress, tagged=tagged)
+        file = FileTables(given, 0)
         try:
-            (file,) = read_tables([given], reads)
+            for tables, _ in read_file(file, reads):
+                file.add(tables)
         except DataError as error:
-            raise DataError(error.message, hint="`--column` names the member that holds the list of tags") from None
+            hint = "`--column` names the member that holds the list of tags"
+            raise DataError(f"`{given.path}` {error.message}", hint=hint) from None
+        except OSError as error:
+            raise DataError(f"`{given.path}` cannot be read: {error.strerror or error}") from None
         records = pl.concat(file.records)
         tags = pl.concat([pl.DataFrame(schema={"query": pl.String}), *(f.select("query") for f in file.queries)])
         # The tags of all records lie end to end: interned one by one, then cut into rows.
@@ -178,9 +184,8 @@ class TaggedReader:
         offsets = np.concatenate([[0], np.cumsum(records["turns"].to_numpy(), dtype=np.int64)])
         lists = pl.DataFrame(_core.to_lists(pl.DataFrame(vocabulary)["tag"], offsets, ids))["tags"]
         self._rejected += [f.select(pl.lit(given.path).alias("file"), "line", "reason") for f in file.rejected]
-        rejected = sum(len(frame) for frame in file.rejected)
         told = {"format": file.format, "bytes": file.bytes, "digest": file.digest, "rows": file.rows}
-        self._add_file(given, len(records), rejected, told)
+        self._add_file(given, len(records), file.rejected_rows, told)
         return records.select("record", "start", "end", "own_id", "source").with_columns(lists)
 
     def _parquet(self, given: Input) -> Iterator[pl.DataFrame]:

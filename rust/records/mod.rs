@@ -2,7 +2,8 @@
 //!
 //! Python reads and decompresses blocks; here a block is cut at record boundaries ([`layout`]), its records are parsed
 //! onto a tape ([`tape`]), told apart by schema ([`schema`]), read into turns ([`turns`]) and hashed ([`identity`]), and
-//! come out as columns ([`columns`]); [`distinct`] finds duplicates, [`export`] writes records again. What is left of a
+//! come out as columns ([`columns`]); [`distinct`] finds duplicates, [`known`] those of
+//! earlier parts, [`export`] writes records again. What is left of a
 //! block is used again before the next one, so memory is a few blocks whatever the file's size. Pieces of a block go to
 //! all threads and are joined in order: the result does not depend on blocks or threads. A broken record is a row in
 //! `rejected`; nothing here panics on any bytes.
@@ -17,6 +18,7 @@ pub mod columns;
 pub mod distinct;
 pub mod export;
 pub mod identity;
+pub mod known;
 pub mod layout;
 pub mod scan;
 pub mod schema;
