@@ -11,7 +11,7 @@ from instag import _core
 from instag.errors import DataError
 from instag.selection import _numbers, random_order
 from instag.shards import each
-from instag.table import FROM_SERIES
+from instag.table import FROM_SERIES, places
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from instag.shards import TagRows
     from instag.table import TagTable
+
+    Rows = slice | NDArray[np.int64]
 
 CURVE_RATIO = 1.3  # between points of a coverage curve: 43 points at 90,000 samples, 61 at 10 million
 POOL = "pool"  # the name of the one source, where none are given
@@ -121,24 +123,25 @@ def analyze(
     lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.int32))))
     names, members = _members(source, n)
     described, curves, held = [], [], []
-    every = np.arange(n)
-    everywhere = _first_seen(table, every)
-    for name, rows in [(None, every), *zip(names, members, strict=True)]:
-        first = everywhere if len(rows) == n else _first_seen(table, rows)
-        whole = rows[counted[rows]]
+    everywhere = _first_seen(table, slice(0, n))
+    for name, rows in [(None, slice(0, n)), *zip(names, members, strict=True)]:
+        samples = _count(rows)
+        first = everywhere if samples == n else _first_seen(table, rows)
+        whole = counted[rows]
+        complete_rows = int(np.count_nonzero(whole))
         tags = int(np.count_nonzero(first >= 0))
         described.append(
             (
                 name,
-                len(rows),
+                samples,
                 int(query_counts[rows].sum()),
                 tags,
                 tags / all_tags,
-                int(lengths[whole].sum(dtype=np.int64)) / len(whole) if len(whole) else None,
-                None if turn_counts is None or not len(rows) else int(turn_counts[rows].sum()) / len(rows),
+                int(lengths[rows].sum(where=whole, dtype=np.int64)) / complete_rows if complete_rows else None,
+                None if turn_counts is None or not samples else int(turn_counts[rows].sum()) / samples,
             )
         )
-        curves.append(_curve(name, first, len(rows), all_tags))
+        curves.append(_curve(name, first, samples, all_tags))
         held.append(first >= 0)
     schema = {
         "source": pl.String,
@@ -167,19 +170,19 @@ def analyze(
     )
 
 
-def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str], list[NDArray[np.int64]]]:
+def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str], list[Rows]]:
     """(the sources by first row, the rows of each, rising)."""
     import polars as pl
 
     if source is None:
-        return [POOL], [np.arange(n)]
+        return [POOL], [slice(0, n)]
     if isinstance(source, pl.Series):
         if len(source) != n:
             raise DataError(f"`source` has {len(source)} entries, but {n} are needed")
         _check_names(source)
         rows = pl.DataFrame({"source": source.cast(pl.Categorical)}).with_row_index("row")
         rows = rows.group_by("source", maintain_order=True).agg("row")
-        return rows["source"].cast(pl.String).to_list(), [series.to_numpy().astype(np.int64) for series in rows["row"]]
+        return rows["source"].cast(pl.String).to_list(), [_rows(series) for series in rows["row"]]
     if not {"row", "source"} <= set(source.columns):
         raise DataError(f"`source` must have the columns `row` and `source`, found {', '.join(source.columns)}")
     if not source["row"].dtype.is_integer():
@@ -193,7 +196,17 @@ def _members(source: pl.Series | pl.DataFrame | None, n: int) -> tuple[list[str]
     # By the first mention: in a series that is the first row, in a frame of records the order of the files.
     rows = held.group_by("source", maintain_order=True).agg(pl.col("row").unique())
     rows = rows.with_columns(pl.col("row").list.sort())
-    return rows["source"].to_list(), [series.to_numpy() for series in rows["row"]]
+    return rows["source"].to_list(), [_rows(series) for series in rows["row"]]
+
+
+def _rows(rising: pl.Series) -> Rows:
+    """Row numbers, as a slice where they follow each other: a source of 100 million rows needs no array of them."""
+    first, last = int(rising[0]), int(rising[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rising) else rising.to_numpy().astype(np.int64)
+
+
+def _count(rows: Rows) -> int:
+    return int(rows.stop - rows.start) if isinstance(rows, slice) else len(rows)
 
 
 def _check_names(source: pl.Series) -> pl.Series:
@@ -206,14 +219,19 @@ def _check_names(source: pl.Series) -> pl.Series:
     return source
 
 
-def _first_seen(table: TagRows, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _first_seen(table: TagRows, rows: Rows) -> NDArray[np.int64]:
     """For each tag its first position among `rows`, which rise, in random order (seed 0), -1 where none holds it."""
-    positions = np.empty(len(rows), np.int64)
-    positions[random_order(len(rows), len(rows), seed=0)] = np.arange(len(rows))
+    samples = _count(rows)
+    positions = places(random_order(samples, samples, seed=0))
 
     def of_shard(shard: TagTable, start: int) -> NDArray[np.int64]:
-        here = slice(*np.searchsorted(rows, [start, start + len(shard)]))
-        return _core.first_seen(*shard.csr, rows[here] - start, positions[here])
+        if isinstance(rows, slice):
+            held = np.arange(max(rows.start, start), max(min(rows.stop, start + len(shard)), start, rows.start))
+            at = int(held[0]) - rows.start if len(held) else 0
+        else:
+            at, end = (int(bound) for bound in np.searchsorted(rows, [start, start + len(shard)]))
+            held = rows[at:end]
+        return _core.first_seen(*shard.csr, held - start, positions[at : at + len(held)])
 
     never = np.int64(-1).astype(np.uint64)  # the largest number there is, so that the least of several shards is right
     first = np.full(len(table.vocabulary), never)

@@ -41,14 +41,21 @@ def tag_rows(run: Run, stage: str, name: str) -> TagRows:
     return TagTable.from_series(run.table(stage, name, ["tags"])["tags"])
 
 
-def sample_columns(run: Run, stage: str) -> pl.DataFrame:
-    """`source`, `turns` and `failed_turns` of every sample."""
+def sample_column(run: Run, stage: str, name: str) -> pl.Series:
+    """`source`, `turns` or `failed_turns` of every sample."""
     import polars as pl
 
-    name = by_sample(run, stage)
-    if name == "rows":
-        return run.table(stage, name, ["source", "turns", "failed_turns"])
-    return pl.concat(_as_samples(part) for part in run.parts(stage, name, ["source", "status"]))
+    if by_sample(run, stage) == "rows":
+        return run.table(stage, "rows", [name])[name]
+    needed = {"source": ["source"], "turns": ["source"], "failed_turns": ["status"]}[name]
+    return pl.concat([_as_samples(part)[name] for part in run.parts(stage, "queries", needed)], rechunk=True)
+
+
+def complete_samples(run: Run, stage: str) -> NDArray[np.bool_] | None:
+    """Which samples have no failed turn; None where all are complete."""
+    if not run.need("tag")["counts"]["failed"]:
+        return None
+    return (sample_column(run, stage, "failed_turns") == 0).to_numpy()
 
 
 def sample_rows(run: Run, stage: str) -> pl.DataFrame:
@@ -63,8 +70,10 @@ def sample_rows(run: Run, stage: str) -> pl.DataFrame:
 def _as_samples(queries: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    failed = (pl.col("status") == "failed").cast(pl.Int32).alias("failed_turns")
-    return queries.with_columns(pl.lit(1, pl.Int32).alias("turns"), failed).drop("status")
+    if "status" in queries.columns:
+        failed = (pl.col("status") == "failed").cast(pl.Int32).alias("failed_turns")
+        queries = queries.with_columns(failed).drop("status")
+    return queries.with_columns(pl.lit(1, pl.Int32).alias("turns"))
 
 
 def picked_samples(run: Run, stage: str, rows: NDArray[np.int64]) -> pl.DataFrame:
@@ -95,10 +104,10 @@ def source_records(run: Run, rows: NDArray[np.int64] | None = None) -> tuple[pl.
     return files, pl.concat(part.filter(wanted[part["row"].to_numpy()]) for part in run.parts("tag", "records"))
 
 
-def query_groups(rows: pl.DataFrame) -> NDArray[np.int64]:
+def query_groups(turns: pl.Series) -> NDArray[np.int64]:
     """Where the queries of each sample begin, and where the last ones end."""
-    groups = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(rows["turns"].to_numpy(), out=groups[1:])
+    groups = np.zeros(len(turns) + 1, dtype=np.int64)
+    np.cumsum(turns.to_numpy(), out=groups[1:])
     return groups
 
 
@@ -116,7 +125,7 @@ def write_rows(out: Output, parts: Iterable[Part], *, single: bool) -> None:
                 write_queries(tagged.with_columns(samples["source"]))
                 continue
             write_queries(tagged)
-            union = _core.union_rows(table.offsets, table.ids, query_groups(samples), len(table.vocabulary))
+            union = _core.union_rows(table.offsets, table.ids, query_groups(samples["turns"]), len(table.vocabulary))
             write_samples(samples.with_columns(TagTable(table.vocabulary, *union, _checked=True).to_series()))
 
 

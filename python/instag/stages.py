@@ -20,10 +20,11 @@ from instag.progress import Talk
 from instag.rows import (
     Part,
     by_sample,
+    complete_samples,
     picked_samples,
     query_groups,
     renamed_parts,
-    sample_columns,
+    sample_column,
     source_records,
     tag_rows,
     write_rows,
@@ -196,12 +197,12 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
     run = Run(path)
 
     def make(out: Output) -> None:
-        samples = sample_columns(run, "normalize")
-        source: Any = samples["source"]
+        source: Any = sample_column(run, "normalize", "source")
         if run.need("tag")["counts"]["duplicates"]:  # a sample may stand in several sources
             source = run.table("tag", "records", ["row", "source"]).unique(maintain_order=True)
         table = tag_rows(run, "normalize", by_sample(run, "normalize"))
-        result = analyze(table, source, turns=samples["turns"], complete=samples["failed_turns"] == 0)
+        turns, complete = sample_column(run, "normalize", "turns"), complete_samples(run, "normalize")
+        result = analyze(table, source, turns=turns, complete=complete)
         for name in ("sources", "overlap", "curve"):
             out.table(name, getattr(result, name))
         out.counts |= {
@@ -229,15 +230,17 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
     def make(out: Output) -> None:
         import polars as pl
 
-        samples = sample_columns(run, "normalize")
+        rows = by_sample(run, "normalize")
+        turns = sample_column(run, "normalize", "turns") if rows == "rows" else None  # None: each has one
+        complete, table = complete_samples(run, "normalize"), tag_rows(run, "normalize", rows)
         result = select(
-            tag_rows(run, "normalize", by_sample(run, "normalize")),
+            table,
             settings.k,
             settings.method,
             settings.seed,
-            complexity=None if settings.complexity == "union" else _turn_complexity(run, samples, settings.complexity),
-            eligible=None if settings.allow_partial else samples["failed_turns"] == 0,
-            turns=samples["turns"],
+            complexity=None if settings.complexity == "union" else _turn_complexity(run, settings.complexity),
+            eligible=None if settings.allow_partial else complete,
+            turns=turns,
         )
         picked = picked_samples(run, "normalize", result.rows)
         rank = pl.int_range(len(picked), dtype=pl.Int64, eager=True).alias("rank")
@@ -257,21 +260,21 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
             write_selected(file, *source_records(run, result.rows), result.rows, format=writes.format, schema=schema)
         out.counts |= {
             "method": settings.method,
-            "pool": len(samples),
-            "incomplete": int((samples["failed_turns"] > 0).sum()),
+            "pool": len(table),
+            "incomplete": 0 if complete is None else int(np.count_nonzero(~complete)),
             "allow_partial": settings.allow_partial,
             "selected": len(result),
             "coverage": float(result.coverage[-1]) if len(result) else 0.0,
             "mean_tags": result.mean_tags,
-            "mean_turns": result.mean_turns,
+            "mean_turns": float(len(result) > 0) if turns is None else result.mean_turns,
             "random": {
                 "seeds": random.seeds,
                 "coverage": float(random.coverage[-1]) if len(result) else 0.0,
                 "coverage_std": float(random.coverage_std[-1]) if len(result) else 0.0,
                 "mean_tags": random.mean_tags,
                 "mean_tags_std": random.mean_tags_std,
-                "mean_turns": random.mean_turns,
-                "mean_turns_std": random.mean_turns_std,
+                "mean_turns": float(len(result) > 0) if turns is None else random.mean_turns,
+                "mean_turns_std": 0.0 if turns is None else random.mean_turns_std,
             },
         }
         out.notes += [_label(run), *result.notes]
@@ -327,7 +330,7 @@ def _check_settings(stage: str, said: Mapping[str, Any]) -> None:
         settings_from(kind, said)
 
 
-def _turn_complexity(run: Run, samples: pl.DataFrame, mode: str) -> NDArray[np.float64]:
+def _turn_complexity(run: Run, mode: str) -> NDArray[np.float64]:
     """Tags of each sample's queries, the mean or the most of them."""
     import polars as pl
 
@@ -335,7 +338,8 @@ def _turn_complexity(run: Run, samples: pl.DataFrame, mode: str) -> NDArray[np.f
 
     parts = run.parts("normalize", "queries", ["tags", "status"])
     counted = pl.concat(part.select(pl.col("tags").list.len(), pl.col("status") == "ok") for part in parts)
-    return turn_complexity(counted["tags"], query_groups(samples), mode, ok=counted["status"])
+    groups = query_groups(sample_column(run, "normalize", "turns"))
+    return turn_complexity(counted["tags"], groups, mode, ok=counted["status"])
 
 
 def _file_input(path: str) -> dict[str, Any]:
