@@ -18,7 +18,7 @@
 //!
 //! Measured (CPU seconds of one core): a million rows of 4.5 tags over 12,000, support 40 (55,835 sets): 0.37, of which the
 //! pairs are 0.2, mostly cache misses (a place costs 7 ns where the rows fit the cache, 20 ns here); ten million, support
-//! 400 (54,483 sets): 7.5; ten million, support 40 (808,567 sets), later: 6.5, PyFIM 25. Tried at a million, on a busy
+//! 400 (54,483 sets): 7.5; ten million, support 40 (808,567 sets), later: 6.5, `PyFIM` 25. Tried at a million, on a busy
 //! machine, and no faster: dealing the rows to groups of neighbouring ranks whose rows fit the cache (the copies cost what
 //! the misses did; not tried at ten million); keeping the conditional rows of the counting pass for the pass that cuts
 //! them down.
