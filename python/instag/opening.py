@@ -14,7 +14,7 @@ import xxhash
 
 from instag.errors import DataError
 
-BLOCK = 16 << 20  # large enough for all threads to share, small enough for a few of them in memory
+BLOCK = 8 << 20  # two for all threads to share; of 16 MiB each is fresh memory, whose page faults take a tenth
 
 _MAGIC = {
     b"\x1f\x8b": "gz",

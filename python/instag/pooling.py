@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Tables = tuple[Any, Any, Any]  # records, queries and rejected rows of a block
 
-PART_BYTES = 1 << 30  # of records as they stand in their files: a part ends there, however few they are
+PART_BYTES = 512 << 20  # of records as they stand in their files: a part ends there, however few they are
 
 
 @dataclass

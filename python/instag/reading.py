@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from instag.errors import ConfigError, DataError
 from instag.inputs import Files, Input, expand
 from instag.opening import BLOCK, Raw, blocks, decompressed, file_kind, new_digest
 from instag.pooling import PART_BYTES, FileTables, Joining, Tables
+from instag.shards import AT_ONCE
 from instag.tabular import csv_lines, hf_path, parquet_lines
 
 if TYPE_CHECKING:
@@ -108,7 +111,7 @@ def read_parts(
 
     Put end to end, the tables of the parts are those of `read`, whatever `part_rows` is: `row` goes through the whole
     pool, a record that repeats a sample of an earlier part has its row, a file is told in the part it ends in. A part
-    also ends where its records take up 1 GiB of their files. Memory is that of one part, beside those that the caller
+    also ends where its records take up 512 MiB of their files. Memory is that of one part, beside those that the caller
     keeps, and some 33 bytes a sample.
 
     What is given out cannot be taken back. So a file that can turn out to be damaged (`.gz`, `.zst`, Parquet, CSV) is
@@ -188,6 +191,11 @@ class Reads(ReadSettings):
     progress: Advance | None = None
     tagged: tuple[str, str | None] | None = None
 
+    @property
+    def of_records(self) -> tuple[str | None, str | None, tuple[str, str | None] | None]:
+        """What `read_block` wants to know."""
+        return self.schema, self.source_column, self.tagged
+
 
 Blocks = Iterator[tuple[Tables, int]]  # what is read of a block, and its bytes
 
@@ -222,25 +230,84 @@ def read_file(file: FileTables, settings: Reads, enough: Callable[[], bool] = la
 def _read_text(
     file: FileTables, parts: Iterator[tuple[bytes, bool]], kind: str, settings: Reads, enough: Callable[[], bool]
 ) -> Blocks:
-    """JSON or plain text, block by block: what a block leaves over comes before the next."""
-    layout = "text" if kind == "text" else ""
-    place, rest, wanted = (0, 0, 0), b"", 0
+    """JSON or plain text: the first block tells how its records lie."""
+    block, last = next(parts)
+    start = len(_BYTE_ORDER_MARK) if block.startswith(_BYTE_ORDER_MARK) else 0
+    block = block[start:]
+    layout = "text" if kind == "text" else _core.detect_layout(block) or "lines"
+    if layout == "lines":
+        file.format = file.format.replace("json", "jsonl")
+    read = _read_lines if layout in ("lines", "text") else _read_values
+    yield from read(file, chain([(block, last)], parts), start, layout, settings, enough)
+
+
+def _read_lines(
+    file: FileTables,
+    parts: Iterator[tuple[bytes, bool]],
+    offset: int,
+    layout: str,
+    settings: Reads,
+    enough: Callable[[], bool],
+) -> Blocks:
+    """Lines, two blocks at a time, so that no thread waits for the last piece of one; counted when they are read."""
+    import polars as pl
+
+    lines = records = 0
+    flight: deque[Future[Any]] = deque()
+
+    def landed() -> tuple[Tables, int]:
+        nonlocal lines, records
+        (read, queries, rejected), used, (_, more_lines, more_records), _ = flight.popleft().result()
+        if records:
+            read = pl.DataFrame(read).with_columns(pl.col("record") + records)
+            rejected = pl.DataFrame(rejected).with_columns(pl.col("record") + records, pl.col("line") + lines)
+        lines, records = lines + more_lines, records + more_records
+        return (read, queries, rejected), used
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        try:
+            held: list[bytes] = []  # of the line that goes on
+            for block, last in parts:
+                end = len(block) if last else block.rfind(b"\n") + 1
+                if sum(map(len, held)) + end > _LONGEST_RECORD:
+                    raise _too_long(offset)
+                if not end and not last:
+                    held.append(block)
+                    continue
+                rest = b"".join(held)
+                place = (offset, 0, 0)
+                flight.append(threads.submit(_core.read_block, block, layout, place, last, *settings.of_records, rest))
+                offset, held = offset + len(rest) + end, [block[end:]]
+                while len(flight) > (0 if last else AT_ONCE):
+                    yield landed()
+                    if enough():
+                        break
+                else:
+                    continue
+                break
+            file.rows = records
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _read_values(
+    file: FileTables,
+    parts: Iterator[tuple[bytes, bool]],
+    offset: int,
+    layout: str,
+    settings: Reads,
+    enough: Callable[[], bool],
+) -> Blocks:
+    """Any other JSON, block by block: only the values before tell where the next one ends."""
+    place, rest, wanted = (offset, 0, 0), b"", 0
     for block, last in parts:
-        if place == (0, 0, 0) and not rest and block.startswith(_BYTE_ORDER_MARK):
-            block, place = block[len(_BYTE_ORDER_MARK) :], (len(_BYTE_ORDER_MARK), 0, 0)
         held = len(rest) + len(block)
         if held > _LONGEST_RECORD:
-            raise DataError(f"holds a record of more than {_LONGEST_RECORD >> 30} GiB, from byte {place[0]:,} on")
+            raise _too_long(place[0])
         if held < wanted and not last:
             rest += block
             continue
-        if not layout:
-            layout = _core.detect_layout(rest + block) or "lines"
-            if layout == "lines":
-                file.format = file.format.replace("json", "jsonl")
-        tables, used, place, layout = _core.read_block(
-            block, layout, place, last, settings.schema, settings.source_column, settings.tagged, rest
-        )
+        tables, used, place, layout = _core.read_block(block, layout, place, last, *settings.of_records, rest)
         # A record that goes on is looked at again when it has doubled, so that a long one costs no square.
         wanted = 0 if used else 2 * held
         rest = block[used - len(rest) :] if used >= len(rest) else (rest + block)[used:]
@@ -248,6 +315,10 @@ def _read_text(
         if enough():
             break
     file.rows = place[2]
+
+
+def _too_long(offset: int) -> DataError:
+    return DataError(f"holds a record of more than {_LONGEST_RECORD >> 30} GiB, from byte {offset:,} on")
 
 
 def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, enough: Callable[[], bool]) -> Blocks:
@@ -258,9 +329,7 @@ def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, enough
     no_range = [pl.lit(None, pl.Int64).alias(name) for name in ("start", "end")]
     for block in parts:
         digest.update(block)
-        (records, queries, rejected), _, place, _ = _core.read_block(
-            block, "lines", place, True, settings.schema, settings.source_column, settings.tagged
-        )
+        (records, queries, rejected), _, place, _ = _core.read_block(block, "lines", place, True, *settings.of_records)
         yield (pl.DataFrame(records).with_columns(no_range), queries, rejected), len(block)
         if enough():
             break
@@ -280,9 +349,7 @@ def _read_wrapped(file: FileTables, compression: str | None, settings: Reads) ->
     start, end = found
     file.forget()
     place = (start, data.count(b"\n", 0, start), 0)
-    tables, _, place, _ = _core.read_block(
-        data[start:end], "array", place, True, settings.schema, settings.source_column, settings.tagged
-    )
+    tables, _, place, _ = _core.read_block(data[start:end], "array", place, True, *settings.of_records)
     file.rows = place[2]
     yield tables, end - start
 
