@@ -100,6 +100,17 @@ def test_parts_put_end_to_end_are_the_pool(
         check(paths, part_rows, source_column=source_column, **({"limit": limit} if limit else {}))
 
 
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(lines, max_size=12), st.sampled_from(["jsonl", "json", "jsonl.gz"]), st.integers(1, 90))
+def test_blocks_do_not_matter(tmp_path: Path, rows: list[Any], kind: str, block: int) -> None:
+    path = write(tmp_path, 0, kind, [0, *rows] if kind == "json" else ["", "", *rows, 0])
+    whole = instag.read(path)
+    with blocks_of(block):
+        found = instag.read(path)
+    for name in TABLES:
+        assert getattr(found, name).equals(getattr(whole, name))
+
+
 @contextlib.contextmanager
 def blocks_of(size: int) -> Iterator[None]:
     """Files are read in blocks of so many bytes."""

@@ -258,7 +258,7 @@ def _read_lines(
     def landed() -> tuple[Tables, int]:
         nonlocal lines, records
         (read, queries, rejected), used, (_, more_lines, more_records), _ = flight.popleft().result()
-        if records:
+        if lines or records:
             read = pl.DataFrame(read).with_columns(pl.col("record") + records)
             rejected = pl.DataFrame(rejected).with_columns(pl.col("record") + records, pl.col("line") + lines)
         lines, records = lines + more_lines, records + more_records
