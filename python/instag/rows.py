@@ -117,8 +117,8 @@ Part = tuple["pl.DataFrame", "pl.DataFrame", TagTable]  # queries, their samples
 def write_rows(out: Output, parts: Iterable[Part], *, single: bool) -> None:
     """Writes `queries` with its tags and, unless every sample is a `single` query, `rows` with the unions."""
     with contextlib.ExitStack() as stack:
-        write_queries = stack.enter_context(out.parts("queries"))
         write_samples = None if single else stack.enter_context(out.parts("rows"))
+        write_queries = stack.enter_context(out.parts("queries"))
         for queries, samples, table in parts:
             tagged = queries.with_columns(table.to_series())
             if write_samples is None:
