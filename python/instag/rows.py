@@ -16,7 +16,7 @@ from instag import _core
 from instag.errors import ArtifactError
 from instag.importing import scan_tags
 from instag.shards import each
-from instag.table import TagTable
+from instag.table import TagTable, places
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,13 +82,11 @@ def picked_samples(run: Run, stage: str, rows: NDArray[np.int64]) -> pl.DataFram
 
     found, start = [], 0
     order = np.argsort(rows, kind="stable")
+    rising = rows[order]
     for part in run.parts(stage, by_sample(run, stage), ["id", "source"]):
-        here = rows[order[slice(*np.searchsorted(rows[order], [start, start + len(part)]))]]
-        found.append(part[here - start])
+        found.append(part[rising[slice(*np.searchsorted(rising, [start, start + len(part)]))] - start])
         start += len(part)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return pl.concat(found)[back]
+    return pl.concat(found)[places(order)]
 
 
 def source_records(run: Run, rows: NDArray[np.int64] | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:

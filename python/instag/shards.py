@@ -92,14 +92,15 @@ class TagShards:
 
     def take(self, rows: NDArray[np.int64]) -> TagTable:
         """The rows of these numbers, in this order, as one table; reads the shards that hold any of them."""
-        shard_of = np.searchsorted(self.starts, rows, side="right") - 1
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise DataError(f"rows are numbered from 0 to {len(self) - 1}, others were asked for")
-        wanted = {int(self.starts[at]): np.flatnonzero(shard_of == at) for at in np.unique(shard_of)}
-        only = np.unique(shard_of)
-        taken = each(self, lambda shard, first: shard.take(rows[wanted[first]] - first), only=only.tolist())
-        back = np.argsort(np.concatenate([np.empty(0, np.int64), *wanted.values()]), kind="stable")
-        return joined(self.vocabulary, list(taken)).take(back)
+        order = np.argsort(rows, kind="stable")
+        rising = rows[order]
+        bounds = np.searchsorted(rising, self.starts)
+        held = {int(first): slice(*bounds[at : at + 2]) for at, first in enumerate(self.starts[:-1])}
+        only = np.flatnonzero(np.diff(bounds)).tolist()
+        taken = each(self, lambda shard, first: shard.take(rising[held[first]] - first), only=only)
+        return joined(self.vocabulary, list(taken)).take(places(order))
 
     def whole(self) -> TagTable:
         """All rows as one table, in memory."""
