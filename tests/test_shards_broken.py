@@ -103,6 +103,28 @@ def test_a_part_of_a_stage_that_vanishes_or_changes_is_damage(
     assert instag("normalize", run, "--min-count", 1).code == 0
 
 
+def test_a_part_that_changes_between_two_passes_is_refused(
+    instag: Instag, pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from instag import normalization
+
+    monkeypatch.setattr("instag.tagged.SHARD_ROWS", 10)
+    run = tmp_path / "run"
+    assert instag("import", pool, "--run", run).code == 0
+    part, normalize = run / "tag" / "queries" / "part-00001.parquet", normalization.normalize
+
+    def change_after(*arguments: Any, **settings: Any) -> Any:
+        made = normalize(*arguments, **settings)
+        pl.read_parquet(part).head(4).write_parquet(part)
+        return made
+
+    monkeypatch.setattr(normalization, "normalize", change_after)
+    said = instag("normalize", run, "--min-count", 1)
+    assert said.code == 1
+    assert "changed while it was read: 4 rows, not 10" in said.err
+    assert not list(run.rglob("*.part"))
+
+
 def test_a_sample_of_100_000_tags_and_a_tag_1_000_times() -> None:
     wide = [f"tag {at}" for at in range(100_000)]
     table = TagTable.from_series(pl.Series([wide, ["tag 7"] * 1_000, ["tag 7", "tag 8"]] * 2, dtype=TAGS))
