@@ -17,8 +17,10 @@ from time import perf_counter, process_time
 
 import polars as pl
 
-import timing
 from instag import KeyphraseTagger
+from instag.bench.racing import Contender, Course
+from instag.bench.timing import Comparison
+from instag.progress import Talk
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import real_queries
@@ -55,25 +57,31 @@ def repeated(data: Path) -> list[str]:
     return list(islice((query for _ in range(REPEATED) for query in queries), REPEATED))
 
 
-SIZES = (100_000,)
+def queries_of(folder: Path) -> pl.Series:
+    return pl.read_ipc(folder / "queries.arrow")["query"]
 
 
-def compare(samples: int) -> Iterator[timing.Comparison]:
-    """Queries a second: ours beside RAKE, which weighs each query alone."""
-    if samples != 100_000 or not DATA.is_dir():
+CONTENDERS = {
+    "keyphrase: tags of real queries": Contender(queries_of, lambda queries: KeyphraseTagger().tag(queries), told=len),
+    "RAKE in plain Python": Contender(
+        lambda folder: queries_of(folder).to_list(), lambda queries: [rake(query) for query in queries], told=len
+    ),
+}
+
+SIZES = (REPEATED,)
+
+
+def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
+    """Ours beside RAKE, which weighs each query alone and tells other things."""
+    if samples != REPEATED or not DATA.is_dir():
         return
-    queries = repeated(DATA)
-    column = pl.Series(queries)
-    yield timing.compare(
-        "keyphrase: tags of real queries",
-        REPEATED,
-        lambda: KeyphraseTagger().tag(column),
-        lambda: [rake(query) for query in queries],
-        peer_name="RAKE in plain Python",
-        same=lambda ours, peer: len(ours) == len(peer),  # different tags by design
-        runs=3,
-        peer_runs=1,
-    )
+
+    def make(folder: Path) -> None:
+        pl.DataFrame({"query": repeated(DATA)}).write_ipc(folder / "queries.arrow")
+
+    with Course(__name__, CONTENDERS, samples, make, talk) as course:
+        ours, peer = CONTENDERS
+        yield course.race(ours, peer, same=lambda ours, theirs: bool(ours == theirs), runs=3, peer_runs=1)
 
 
 def scorecard(data: Path) -> None:

@@ -13,9 +13,8 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import generate
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,6 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from importlib import import_module
 from itertools import combinations
 from math import sqrt
 from pathlib import Path
@@ -25,9 +24,11 @@ import numpy as np
 import polars as pl
 
 import instag
-import timing
+from instag.bench.racing import Contender, Course
+from instag.bench.timing import Comparison
 from instag.embedders import Lexical
 from instag.neighbors import pairs_within
+from instag.progress import Talk
 
 DATA = Path(os.environ.get("INSTAG_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -188,34 +189,6 @@ def bunches(rows: int, dimension: int = 384) -> np.ndarray:
     return centers[rng.integers(0, len(centers), rows)] + np.float32(0.15) * noise
 
 
-SIZES = (100_000,)
-
-
-def compare(samples: int) -> Iterator[timing.Comparison]:
-    """Exact neighbors beside HNSW and faiss at the paper's 12,000 tags, on the smallest pool only: tags do not grow."""
-    if samples > 100_000:
-        return
-    for dimension, name, target in ((384, "hnswlib", None), (256, "faiss", 1 / 1.5)):
-        try:
-            import_module(name)
-        except ImportError:
-            print(f"semantic: {name} is not installed", file=sys.stderr)
-            continue
-        vectors = bunches(12_000, dimension)
-        theirs = {"hnswlib": partial(pairs_within, vectors, 0.05, method="hnsw"), "faiss": partial(by_faiss, vectors)}
-        least = {"hnswlib": 0.995, "faiss": 1.0}[name]  # HNSW misses some
-        yield timing.compare(
-            f"neighbors within 0.05 (12,000 tags x {dimension})",
-            len(vectors),
-            partial(pairs_within, vectors, 0.05, method="exact"),
-            theirs[name],
-            peer_name={"hnswlib": "hnswlib", "faiss": "faiss IndexFlatIP, range_search"}[name],
-            same=lambda exact, peer, least=least: least * len(exact.a) <= len(peer[0]) <= len(exact.a),
-            runs=3 if name == "hnswlib" else 9,
-            target=target,
-        )
-
-
 def by_faiss(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows whose cosine is at least 0.95, by a flat index over all rows."""
     import faiss
@@ -226,6 +199,54 @@ def by_faiss(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     bounds, _, labels = index.range_search(units, 0.95)
     rows = np.repeat(np.arange(len(units)), np.diff(bounds.astype(np.int64)))
     return rows[rows < labels], labels[rows < labels]
+
+
+def vectors_of(folder: Path) -> np.ndarray:
+    return np.load(folder / "vectors.npy")
+
+
+CONTENDERS = {
+    "exact": Contender(
+        vectors_of, partial(pairs_within, max_cosine_distance=0.05, method="exact"), told=lambda pairs: len(pairs.a)
+    ),
+    "hnswlib": Contender(
+        vectors_of,
+        partial(pairs_within, max_cosine_distance=0.05, method="hnsw"),
+        ("hnswlib",),
+        lambda pairs: len(pairs.a),
+    ),
+    "faiss IndexFlatIP, range_search": Contender(vectors_of, by_faiss, ("faiss",), lambda pairs: len(pairs[0])),
+}
+
+
+def make(folder: Path, samples: int, dimension: int = 384) -> None:
+    """The input: vectors as near-synonyms lie."""
+    np.save(folder / "vectors.npy", bunches(samples, dimension))
+
+
+SIZES = (12_000, 60_000)  # tags; the paper's vocabulary, and the largest that anybody is known to have
+
+
+def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
+    """Exact neighbors beside HNSW and faiss; `samples` are tags here."""
+    if samples > 100_000:
+        return
+    for dimension, peer, target in (
+        (384, "hnswlib", None),
+        (256, "faiss IndexFlatIP, range_search", 1 / 1.5 if samples == 12_000 else None),
+    ):
+        made = partial(make, samples=samples, dimension=dimension)
+        least = 0.995 if peer == "hnswlib" else 1.0  # HNSW misses some
+        with Course(__name__, CONTENDERS, samples, made, talk) as course:
+            yield course.race(
+                "exact",
+                peer,
+                task=f"neighbors within 0.05 ({samples:,} tags x {dimension})",
+                same=lambda ours, theirs, least=least: least * ours <= theirs <= ours,
+                runs=3 if samples > 12_000 else 9,
+                peer_runs=1 if samples > 12_000 else 3 if peer == "hnswlib" else 9,
+                target=target,
+            )
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ class _InOrder(click.Group):
         return sorted(self.commands, key=_ORDER.index)
 
 
-_ORDER = ["run", "tag", "import", "normalize", "analyze", "select", "export", "show"]
+_ORDER = ["run", "tag", "import", "normalize", "analyze", "select", "export", "show", "bench"]
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -293,6 +293,59 @@ def show(run: str, as_json: bool, quiet: bool) -> None:
     from instag.exporting import show as show_run
 
     _finish(show_run(run, Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@click.argument("subject", type=click.Choice(["select", "rules", "normalize", "read"]))
+@click.option(
+    "--samples",
+    type=click.IntRange(1_000, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    metavar="N",
+    help="Size of the pool, made up and always the same; from 1,000 to 100,000,000.",
+)
+@click.option("--peers", is_flag=True, help="Beside every package that does the same and is installed, too.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="For `read`: JSON lines of yours in place of made-up ones, repeated to N records; may be repeated.",
+)
+@_with()
+def bench(subject: str, samples: int, peers: bool, inputs: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Measure a step on this machine: `select`, `rules`, `normalize` or `read`.
+
+    Each step runs beside the least it could take: a bare loop in C (where there is a compiler `cc`), or merely
+    reading the data. With --peers also beside what people use today; what is not installed is a row that names it.
+
+    \b
+      instag bench select --samples 10000000
+      pip install scipy mlxtend pyfim && instag bench rules --peers
+      instag bench read --input my-chats.jsonl --json > read.json
+
+    Contenders run in turn, each in a process of its own; their answers must be the same. A ratio is the peer's
+    seconds by ours: above 1 `instag` is faster. A peer may take 300 seconds a run and 12 GiB; beyond, its row tells
+    the error and the command that shows it. Needs some 100 bytes of memory and of TMPDIR a sample, `read` 2,000 of
+    TMPDIR.
+    """  # noqa: D301 - click reads the backspace
+    if inputs and subject != "read":
+        raise click.UsageError(f"`--input` is for `read`: `{subject}` makes its pool up")
+    from pathlib import Path
+
+    from instag.bench import compare, timing
+
+    talk = Talk(quiet=quiet)
+    found = compare(subject, samples, peers=peers, talk=talk, inputs=[Path(name) for name in inputs])
+    if as_json:
+        click.echo(json.dumps([comparison.as_json() for comparison in found], ensure_ascii=False, indent=1))
+        return
+    for number, comparison in enumerate(found):
+        if not number:
+            click.echo(f"{timing.told_machine()}\n\n{timing.HEADER}\n{timing.RULE}")
+        click.echo(comparison.row)
 
 
 def main(arguments: list[str] | None = None) -> None:

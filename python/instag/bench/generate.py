@@ -8,7 +8,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,6 +66,18 @@ def tag_table(samples: int, *, tags: int = TAGS, seed: int = 0) -> tuple[NDArray
         blocks = list(threads.map(block, range(0, samples, BLOCK)))
     offsets = np.concatenate([np.zeros(1, np.int64), *(lengths for lengths, _ in blocks)]).cumsum()
     return offsets, np.concatenate([np.empty(0, np.uint32), *(ids for _, ids in blocks)])
+
+
+def rows(folder: Path) -> tuple[NDArray[np.int64], NDArray[np.uint32], int]:
+    """(offsets, ids, size of the vocabulary) that `save_rows` left in a folder."""
+    offsets, ids, size = (np.load(folder / f"{part}.npy") for part in ("offsets", "ids", "size"))
+    return offsets, ids, int(size)
+
+
+def save_rows(folder: Path, offsets: NDArray[np.int64], ids: NDArray[np.uint32], size: int = TAGS) -> None:
+    """Leaves rows in a folder for the processes of `racing`."""
+    for name, array in (("offsets", offsets), ("ids", ids), ("size", size)):
+        np.save(folder / f"{name}.npy", array)
 
 
 def quest(
@@ -160,15 +172,15 @@ def raw_column(samples: int, *, tags: int = TAGS, seed: int = 0) -> pl.Series:
     return pl.DataFrame(lists)["tags"].cast(pl.List(pl.String))
 
 
-def raw_shards(folder: Path, samples: int, *, shard_rows: int = 1_000_000, distinct: int = 1_000_000) -> None:
-    """The rows of `tag_table` as raw tags in Parquet shards, dictionary-coded, of `distinct` strings in all.
+def raw_shards(
+    folder: Path, samples: int, *, shard_rows: int = 1_000_000, distinct: int = 1_000_000, coded: bool = True
+) -> None:
+    """The rows of `tag_table` as raw tags in Parquet shards of `distinct` strings in all.
 
-    A name has eight spellings; `TAIL` of the occurrences are one of the other strings, a name and one more word, each
-    as likely as the next. About a second a million rows.
+    Dictionary-coded by pyarrow, or plain by Polars. A name has eight spellings; `TAIL` of the occurrences are one of
+    the other strings, a name and one more word, each as likely as the next. About a second a million rows.
     """
     import polars as pl
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     from instag import _core
 
@@ -190,11 +202,25 @@ def raw_shards(folder: Path, samples: int, *, shard_rows: int = 1_000_000, disti
         codes[tail] = rng.integers(len(spelled), distinct, len(tail), np.uint32)
         held = np.unique(codes)
         ids = np.searchsorted(held, codes).astype(np.uint32)
-        lists = pa.table(_core.to_lists(vocabulary.gather(held), bounds - bounds[0], ids))
-        # Strings with a dictionary page for all of them: Arrow's own dictionary type is written without one.
-        rows = lists.cast(pa.schema({"tags": pa.large_list(pa.large_string())}))
-        path = folder / f"part-{number:05}.parquet"
-        pq.write_table(rows, path, compression="zstd", dictionary_pagesize_limit=1 << 26)
+        lists = _core.to_lists(vocabulary.gather(held), bounds - bounds[0], ids)
+        (_coded if coded else _plain)(lists, folder / f"part-{number:05}.parquet")
+
+
+def _coded(lists: Any, path: Path) -> None:
+    """Strings with a dictionary page for all of them: Arrow's own dictionary type is written without one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = pa.table(lists).cast(pa.schema({"tags": pa.large_list(pa.large_string())}))
+    pq.write_table(rows, path, compression="zstd", dictionary_pagesize_limit=1 << 26)
+
+
+def _plain(lists: Any, path: Path) -> None:
+    """Strings as they stand, in one row group, as pyarrow writes them too."""
+    import polars as pl
+
+    rows = pl.DataFrame(lists).cast({"tags": pl.List(pl.String)})
+    rows.write_parquet(path, row_group_size=max(len(rows), 1))
 
 
 def _varied(ids: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.uint32]:
@@ -203,7 +229,7 @@ def _varied(ids: NDArray[np.uint32], rng: np.random.Generator) -> NDArray[np.uin
     return ids * np.uint32(len(VARIANTS)) + _quantiles(shares, 1 << 16)[rng.integers(0, 1 << 16, len(ids))]
 
 
-def _quantiles(weights: NDArray[np.float64], entries: int) -> NDArray[np.uint32]:
+def _quantiles(weights: NDArray[Any], entries: int) -> NDArray[np.uint32]:
     """The index at each of `entries` quantiles of `weights`."""
     edges = weights.cumsum() / weights.sum()
     return np.searchsorted(edges[:-1], (np.arange(entries) + 0.5) / entries, side="right").astype(np.uint32)

@@ -7,46 +7,23 @@ words are those on which the two agree, and the answers must be equal to the las
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import generate
-import timing
 from instag import TagTable, _core, normalize
+from instag.bench import generate
+from instag.bench.racing import Contender, Course
+from instag.bench.timing import Comparison
+from instag.progress import Talk
 
 if TYPE_CHECKING:
     import polars as pl
 
 MIN_COUNT = 20
-
-
-SIZES = (1_000_000,)
-
-
-def compare(samples: int) -> Iterator[timing.Comparison]:
-    """The comparison at `samples` rows."""
-    try:
-        import Stemmer
-    except ImportError:
-        print("normalization: PyStemmer is not installed", file=sys.stderr)
-        return
-    stemmer = Stemmer.Stemmer("porter")
-    column = _agreed(generate.raw_column(samples), stemmer)
-    peers = (("Polars + PyStemmer", frame_ids, 5.0), ("Polars, numpy + PyStemmer", array_ids, None))
-    for peer_name, peer, target in peers:
-        yield timing.compare(
-            "raw list column to normalized ids",
-            samples,
-            lambda: instag_ids(column),
-            partial(peer, column, stemmer),
-            peer_name=peer_name,
-            same=lambda ours, theirs: all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)),
-            target=target if samples >= 1_000_000 else None,
-        )
 
 
 def instag_ids(column: pl.Series) -> tuple[Any, Any, Any]:
@@ -138,3 +115,53 @@ def _agreed(column: pl.Series, stemmer: Any) -> pl.Series:
     offsets, ids = _core.remap(table.offsets, table.ids, where, int(keep.sum()))
     lists = pl.DataFrame(_core.to_lists(table.vocabulary.filter(keep), offsets, ids))["tags"]
     return lists.cast(pl.List(pl.String))
+
+
+def column(folder: Path) -> pl.Series:
+    import polars as pl
+
+    return pl.read_ipc(folder / "tags.arrow")["tags"]
+
+
+def stemmed(work: Callable[[pl.Series, Any], Any]) -> Contender:
+    """A peer that stems with PyStemmer."""
+
+    def prepare(folder: Path) -> tuple[pl.Series, Any]:
+        import Stemmer
+
+        return column(folder), Stemmer.Stemmer("porter")
+
+    return Contender(prepare, lambda form: work(*form), ("Stemmer",))
+
+
+CONTENDERS = {
+    "raw list column to normalized ids": Contender(column, instag_ids),
+    "Polars + PyStemmer": stemmed(frame_ids),
+    "Polars, numpy + PyStemmer": stemmed(array_ids),
+}
+
+
+def make(folder: Path, samples: int) -> None:
+    """The input: a column of raw tags."""
+    import Stemmer
+
+    _agreed(generate.raw_column(samples), Stemmer.Stemmer("porter")).to_frame("tags").write_ipc(folder / "tags.arrow")
+
+
+SIZES = (1_000_000, 10_000_000)
+
+
+def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
+    """The comparisons at `samples` rows; there is no bare loop of this."""
+    if not peers:
+        return
+    with Course(__name__, CONTENDERS, samples, partial(make, samples=samples), talk, remake=str(samples)) as course:
+        for peer, target in (("Polars + PyStemmer", 5.0), ("Polars, numpy + PyStemmer", None)):
+            yield course.race(
+                "raw list column to normalized ids",
+                peer,
+                same=lambda ours, theirs: all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)),
+                runs=5 if samples < 10_000_000 else 3,
+                peer_runs=5 if samples < 10_000_000 else 1,
+                target=target if samples >= 1_000_000 else None,
+            )

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from instag.bench import generate
+from instag.progress import Talk
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,26 +29,27 @@ ROOM = 1_000_000  # candidate pairs
 
 
 @cache
-def library() -> ctypes.CDLL:
+def library() -> dict[str, Any]:
     """The compiled yardsticks; `OSError` or `CalledProcessError` where there is no C compiler."""
     source = Path(__file__).with_name("bare.c")
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "bare.so"
-        subprocess.run([*COMMAND, "-o", built, source], check=True)
+        subprocess.run([*COMMAND, "-o", str(built), str(source)], check=True)
         loaded = ctypes.CDLL(str(built))
-    for function in (loaded.complexity_first, loaded.max_coverage, loaded.pair_rules):
+    functions = {name: loaded[name] for name in ("complexity_first", "max_coverage", "pair_rules")}
+    for function in functions.values():
         function.restype = ctypes.c_int64
-    return loaded
+    return functions
 
 
 def complexity_first(offsets: NDArray[np.int64], ids: NDArray[np.uint32], size: int, k: int) -> NDArray[np.int64]:
     """Rows in pick order, by the one pass."""
-    return _picked(library().complexity_first, offsets, ids, size, k)
+    return _picked("complexity_first", offsets, ids, size, k)
 
 
 def max_coverage(offsets: NDArray[np.int64], ids: NDArray[np.uint32], size: int, k: int) -> NDArray[np.int64]:
     """Rows in pick order, by a bucket queue."""
-    return _picked(library().max_coverage, offsets, ids, size, k)
+    return _picked("max_coverage", offsets, ids, size, k)
 
 
 def pair_rules(
@@ -55,7 +59,8 @@ def pair_rules(
     antecedents, consequents = np.empty(ROOM, np.uint32), np.empty(ROOM, np.uint32)
     joint = np.empty(ROOM, np.int64)
     settings = ctypes.c_int64(min_count), ctypes.c_double(min_confidence), ctypes.c_int64(ROOM)
-    found = library().pair_rules(*_table(offsets, ids, size), *settings, *map(_at, (antecedents, consequents, joint)))
+    room = (_at(array) for array in (antecedents, consequents, joint))
+    found = library()["pair_rules"](*_table(offsets, ids, size), *settings, *room)
     return antecedents[:found], consequents[:found], joint[:found]
 
 
@@ -70,9 +75,16 @@ def scaled(seconds: float, ids: NDArray[np.uint32]) -> float:
     return seconds * took[-1] / (BINCOUNT_SECONDS * len(few) / BINCOUNT_IDS)
 
 
-def _picked(function: Any, offsets: NDArray[np.int64], ids: NDArray[np.uint32], size: int, k: int) -> Any:
+def say_scaled(what: str, seconds: float, folder: Path, talk: Talk) -> None:
+    """Tells what the design's bare loop would take here, to hold the yardstick against."""
+    there = scaled(seconds, generate.rows(folder)[1])
+    talk.line(f"the design's {what} in C ({seconds:g} s) would take {there:.2f} s here")
+
+
+def _picked(name: str, offsets: NDArray[np.int64], ids: NDArray[np.uint32], size: int, k: int) -> NDArray[np.int64]:
     rows = np.empty(k, np.int64)
-    return rows[: function(*_table(offsets, ids, size), ctypes.c_int64(k), _at(rows))]
+    found: int = library()[name](*_table(offsets, ids, size), ctypes.c_int64(k), _at(rows))
+    return rows[:found]
 
 
 def _table(offsets: NDArray[np.int64], ids: NDArray[np.uint32], size: int) -> tuple[Any, ...]:

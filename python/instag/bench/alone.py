@@ -1,0 +1,108 @@
+"""One contender in a process of its own: `python -m instag.bench.alone MODULE CONTENDER SAMPLES|FOLDER [SETTING...]`.
+
+With SAMPLES it makes the input, runs once, and tells the seconds and the peak. With the FOLDER of an input it serves
+`racing`: an empty line on stdin is a run, another the file to leave the answer in; each is answered by a line of JSON.
+Either way allocations beyond `LIMIT_BYTES` fail.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import pickle
+import sys
+import tempfile
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from instag.bench.racing import Contender
+
+LIMIT_BYTES = 12 << 30
+
+
+class Alone:
+    """A contender with its form of the input, ready to run."""
+
+    def __init__(self, contender: Contender, folder: Path, settings: list[float]) -> None:
+        self._contender, self._settings = contender, settings
+        self._form = contender.prepare(folder)
+        self._answer: Any = None
+
+    def run(self) -> dict[str, Any]:
+        """Seconds of one run, and the peak of the process so far in bytes; the last answer is freed before."""
+        self._answer = None
+        gc.collect()
+        start = time.perf_counter()
+        self._answer = self._contender.run(self._form, *self._settings)
+        return {"seconds": time.perf_counter() - start, "peak_memory_bytes": peak_memory_bytes()}
+
+    def leave(self, path: str) -> dict[str, Any]:
+        """Writes what is to be compared of the last answer."""
+        with open(path, "wb") as file:
+            pickle.dump(self._contender.told(self._answer), file, protocol=5)
+        return {}
+
+
+def peak_memory_bytes() -> int | None:
+    """The most memory this program has held; None where the system does not tell.
+
+    Not `ru_maxrss` on Linux: a process begins with that of the one it was started from.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def limit_memory(most_bytes: int) -> None:
+    """Lets every allocation beyond `most_bytes` fail. Of memory that can be written to: reserved addresses are free."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+
+
+def said(error: BaseException) -> str:
+    """An exception as one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def main() -> None:
+    """Tells what went wrong as JSON too: the peers raise what they like."""
+    module, name, where, *settings = sys.argv[1:]
+    limit_memory(LIMIT_BYTES)
+    values = [float(setting) if "." in setting else int(setting) for setting in settings]
+    home = import_module(module)
+    contender: Contender = home.CONTENDERS[name]
+    if where.isdecimal():
+        with tempfile.TemporaryDirectory(prefix="instag-bench-") as folder:
+            home.make(Path(folder), int(where))
+            print(json.dumps(Alone(contender, Path(folder), values).run()))
+        return
+    answers = os.fdopen(os.dup(1), "w")  # a peer that prints has stderr
+    os.dup2(2, 1)
+    try:
+        alone = Alone(contender, Path(where), values)
+        print("{}", file=answers, flush=True)
+        for line in sys.stdin:
+            told = alone.leave(line.rstrip("\n")) if line.strip() else alone.run()
+            print(json.dumps(told), file=answers, flush=True)
+    except Exception as error:
+        print(json.dumps({"error": said(error)}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
