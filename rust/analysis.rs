@@ -1,6 +1,7 @@
 //! When each tag is first seen along a list of rows: coverage curves, the tags of a source and their overlap in one pass.
 
 use crate::error::{Error, Result};
+use crate::room::reserved;
 
 /// A tag that no row of the list holds.
 pub const NEVER: i64 = -1;
@@ -25,7 +26,8 @@ pub fn first_seen(
         let reason = format!("must be from 0 on, entry {at} is not");
         return Err(Error::Setting { name: "positions", reason });
     }
-    let mut first = vec![i64::MAX; size];
+    let mut first = reserved(size)?;
+    first.resize(size, i64::MAX);
     for (at, &number) in rows.iter().enumerate() {
         let row = usize::try_from(number).unwrap_or(usize::MAX);
         let (Some(&start), Some(&end)) = (offsets.get(row), offsets.get(row.saturating_add(1))) else {

@@ -167,7 +167,7 @@ pub struct Rules {
 
 /// Every pair rule of one table. O(ids) and the rows chosen (see the head of the file).
 pub fn pair_rules(rows: Csr<'_>, thresholds: Thresholds) -> Result<Rules> {
-    let counts = tag_counts(rows);
+    let counts = tag_counts(rows)?;
     let pairs = candidates_counted(rows, &counts, &counts, &vec![1; rows.size()], thresholds)?;
     let joint = count_pairs(rows, &pairs);
     finish(&counts, &pairs, &joint, thresholds)

@@ -38,7 +38,7 @@ pub fn candidates(shard: Csr<'_>, counts: &[i64], marked: &[u8], thresholds: Thr
             return Err(Error::Length { name, found, expected: shard.size() });
         }
     }
-    candidates_counted(shard, &tag_counts(shard), counts, marked, thresholds)
+    candidates_counted(shard, &tag_counts(shard)?, counts, marked, thresholds)
 }
 
 /// As [`candidates`], where the counts of the shard itself are known.

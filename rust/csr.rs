@@ -12,6 +12,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::room::zeroed;
 
 /// Rows of ids over a vocabulary: row `r` is `ids[offsets[r]..offsets[r + 1]]`.
 #[derive(Debug, Clone, Copy)]
@@ -100,14 +101,14 @@ pub fn check_size(size: usize) -> Result<()> {
 pub const DROPPED: u32 = u32::MAX;
 
 /// How many rows hold each id (a repeat within a row counts once): the document frequency, `size` entries. O(ids).
-pub fn tag_counts(rows: Csr<'_>) -> Vec<i64> {
+pub fn tag_counts(rows: Csr<'_>) -> Result<Vec<i64>> {
     counted(rows, rows.size(), |id| id)
 }
 
 /// [`tag_counts`] of the rows that [`remap`] would make, without making them. O(ids).
 pub fn renamed_counts(rows: Csr<'_>, into: &[u32], size: usize) -> Result<Vec<i64>> {
     check_into(rows, into, size)?;
-    Ok(counted(rows, size, |id| into.get(id as usize).copied().unwrap_or(DROPPED)))
+    counted(rows, size, |id| into.get(id as usize).copied().unwrap_or(DROPPED))
 }
 
 /// Replaces each id by `into[id]`, drops [`DROPPED`] ones, keeps the first of equal ids in a row. O(ids).
@@ -115,7 +116,7 @@ pub fn renamed_counts(rows: Csr<'_>, into: &[u32], size: usize) -> Result<Vec<i6
 /// `size` is the size of the new vocabulary: every entry of `into` is below it or [`DROPPED`].
 pub fn remap(rows: Csr<'_>, into: &[u32], size: usize) -> Result<Rows> {
     check_into(rows, into, size)?;
-    Ok(rewritten(rows.offsets, rows.ids, size, |id| into.get(id as usize).copied().unwrap_or(DROPPED)))
+    rewritten(rows.offsets, rows.ids, size, |id| into.get(id as usize).copied().unwrap_or(DROPPED))
 }
 
 /// The union of neighbouring rows: group `g` is rows `groups[g]..groups[g + 1]`, first occurrences in order. O(ids).
@@ -128,7 +129,7 @@ pub fn union_rows(rows: Csr<'_>, groups: &[i64]) -> Result<Rows> {
         return Err(Error::Setting { name: "groups", reason });
     }
     let offsets: Vec<_> = groups.iter().map(|&row| rows.offsets.get(row as usize).copied().unwrap_or(0)).collect();
-    Ok(rewritten(&offsets, rows.ids, rows.size(), |id| id))
+    rewritten(&offsets, rows.ids, rows.size(), |id| id)
 }
 
 fn check_into(rows: Csr<'_>, into: &[u32], size: usize) -> Result<()> {
@@ -218,9 +219,9 @@ impl Part<'_> {
 }
 
 /// How many rows hold each of the ids that `rename` gives; those outside `size` are left out.
-fn counted(rows: Csr<'_>, size: usize, rename: impl Fn(u32) -> u32 + Sync) -> Vec<i64> {
+fn counted(rows: Csr<'_>, size: usize, rename: impl Fn(u32) -> u32 + Sync) -> Result<Vec<i64>> {
     let count = |part: Part<'_>| {
-        let mut cells = vec![0u64; size + 1]; // the last row that held it, the number of rows
+        let mut cells = zeroed::<u64>(size + 1)?; // the last row that held it, the number of rows
         part.each_id(
             |id, row| {
                 let at = (rename(id) as usize).min(size);
@@ -230,22 +231,22 @@ fn counted(rows: Csr<'_>, size: usize, rename: impl Fn(u32) -> u32 + Sync) -> Ve
             },
             |_, _| {},
         );
-        cells
+        Ok(cells)
     };
-    let parts: Vec<_> = parts(rows.offsets, rows.ids).into_par_iter().map(count).collect();
-    let mut counts = vec![0; size];
+    let parts: Vec<_> = parts(rows.offsets, rows.ids).into_par_iter().map(count).collect::<Result<_>>()?;
+    let mut counts = zeroed(size)?;
     for part in parts {
         for (count, cell) in counts.iter_mut().zip(part) {
             *count += i64::from(cell as u32);
         }
     }
-    counts
+    Ok(counts)
 }
 
 /// The rows that start at `offsets`, with ids that `rename` gives; those outside `size` are dropped.
-fn rewritten(offsets: &[i64], ids: &[u32], size: usize, rename: impl Fn(u32) -> u32 + Sync) -> Rows {
-    let mut new_ids = vec![0; ids.len()];
-    let mut new_offsets = vec![0; offsets.len()];
+fn rewritten(offsets: &[i64], ids: &[u32], size: usize, rename: impl Fn(u32) -> u32 + Sync) -> Result<Rows> {
+    let mut new_ids = zeroed(ids.len())?;
+    let mut new_offsets = zeroed(offsets.len())?;
     // Every part writes where its rows would start if nothing were dropped; then the parts are moved together.
     let (mut places, mut rows_left, mut ids_left) = (Vec::new(), new_offsets.as_mut_slice(), new_ids.as_mut_slice());
     for part in parts(offsets, ids) {
@@ -257,7 +258,7 @@ fn rewritten(offsets: &[i64], ids: &[u32], size: usize, rename: impl Fn(u32) -> 
     let sizes: Vec<(usize, usize, usize)> = places
         .into_par_iter()
         .map(|(part, new_starts, new_ids)| {
-            let mut seen_in = vec![0u32; size + 1]; // the last row that held it
+            let mut seen_in = zeroed::<u32>(size + 1)?; // the last row that held it
             let mut kept = 0;
             part.each_id(
                 |id, row| {
@@ -270,9 +271,9 @@ fn rewritten(offsets: &[i64], ids: &[u32], size: usize, rename: impl Fn(u32) -> 
                 },
                 |row, before| new_starts[row] = before as i64,
             );
-            (part.starts.len(), part.ids.len(), kept)
+            Ok((part.starts.len(), part.ids.len(), kept))
         })
-        .collect();
+        .collect::<Result<_>>()?;
 
     let (mut row, mut from, mut to) = (0, 0, 0);
     for (rows, ids, kept) in sizes {
@@ -287,5 +288,5 @@ fn rewritten(offsets: &[i64], ids: &[u32], size: usize, rename: impl Fn(u32) -> 
     new_offsets[row] = to as i64;
     new_ids.truncate(to);
     new_ids.shrink_to_fit();
-    (new_offsets, new_ids)
+    Ok((new_offsets, new_ids))
 }

@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::error::{Error, Result};
+use crate::room::reserved;
 
 /// The first `bits.len()` entries of a shuffled `0..n`, one 64-bit draw each; fewer bits draw a prefix. O(draws), or O(n).
 pub fn draw(n: usize, bits: &[u64]) -> Result<Vec<i64>> {
@@ -23,7 +24,8 @@ pub fn draw(n: usize, bits: &[u64]) -> Result<Vec<i64>> {
         });
         return Ok(drawn.collect());
     }
-    let mut entries: Vec<i64> = (0..n as i64).collect();
+    let mut entries = reserved(n)?;
+    entries.extend(0..n as i64);
     for (at, &bits) in bits.iter().enumerate() {
         entries.swap(at, target(at, bits));
     }

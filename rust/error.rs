@@ -1,4 +1,4 @@
-//! The one error of the core; Python sees it as `ValueError`.
+//! The one error of the core; Python sees it as `ValueError`, where memory ran out as `MemoryError`.
 
 use std::fmt;
 
@@ -46,6 +46,11 @@ pub enum Error {
         /// How to stay below it.
         hint: String,
     },
+    /// Memory ran out; Python sees a `MemoryError`.
+    Memory {
+        /// The size of the array that could not be had.
+        bytes: usize,
+    },
 }
 
 /// The core's result.
@@ -64,6 +69,7 @@ impl fmt::Display for Error {
             Self::Setting { name, reason } => write!(f, "`{name}` {reason}"),
             Self::Column(found) => write!(f, "expected a column of strings or of lists of strings, found {found}"),
             Self::Limit { what, hint } => write!(f, "{what}\nhint: {hint}"),
+            Self::Memory { bytes } => write!(f, "memory ran out: an array of {bytes} bytes could not be had"),
         }
     }
 }

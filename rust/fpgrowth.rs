@@ -98,7 +98,7 @@ pub fn frequent_itemsets(rows: Csr<'_>, bounds: Bounds) -> Result<Itemsets> {
             hint: "mine a sample, with `min_count` scaled to it".into(),
         });
     }
-    let counts = tag_counts(rows);
+    let counts = tag_counts(rows)?;
     let mut tags: Vec<u32> = (0..rows.size() as u32).filter(|&tag| counts[tag as usize] >= bounds.min_count).collect();
     tags.sort_by_key(|&tag| (Reverse(counts[tag as usize]), tag));
     if tags.len() > limit {

@@ -24,8 +24,10 @@ use arrow_schema::DataType;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::room::{reserved, zeroed};
 use crate::strings::{Lists, borrow_strs};
-use crate::vocabulary::{NONE, SHORT, Vocabulary, by_count, short_key};
+use crate::uniting::by_count;
+use crate::vocabulary::{LIMITS, Limits, NONE, SHORT, Vocabulary, full, short_key};
 
 /// A tag table as the core makes it; the tags are borrowed from the column.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -49,7 +51,12 @@ const BLOCK: usize = 1 << 10;
 
 /// Interns the chunks of one `list<string>` column. Null rows are empty, null tags are left out.
 pub fn intern(chunks: &[ArrayRef]) -> Result<Interned<'_>> {
-    let mut made = merge(shards(chunks, rayon::current_num_threads())?)?;
+    intern_within(chunks, LIMITS)
+}
+
+/// [`intern`] within other limits.
+pub fn intern_within(chunks: &[ArrayRef], limits: Limits) -> Result<Interned<'_>> {
+    let mut made = merge(shards(chunks, rayon::current_num_threads(), limits)?)?;
     sort(&mut made)?;
     Ok(made)
 }
@@ -57,19 +64,21 @@ pub fn intern(chunks: &[ArrayRef]) -> Result<Interned<'_>> {
 /// [`intern`], but tags in the order in which they were met (which depends on the number of threads): for shards, whose
 /// vocabularies are united and ordered later. `at_once` such calls share the threads.
 pub fn intern_shard(chunks: &[ArrayRef], at_once: usize) -> Result<Interned<'_>> {
-    merge(shards(chunks, rayon::current_num_threads() / at_once.max(1))?)
+    merge(shards(chunks, rayon::current_num_threads() / at_once.max(1), LIMITS)?)
 }
 
-fn shards(chunks: &[ArrayRef], threads: usize) -> Result<Vec<Shard<'_>>> {
+fn shards(chunks: &[ArrayRef], threads: usize, limits: Limits) -> Result<Vec<Shard<'_>>> {
     let chunks = chunks.iter().map(|chunk| Lists::of(chunk.as_ref())).collect::<Result<Vec<_>>>()?;
     let rows: usize = chunks.iter().map(Lists::len).sum();
     let shards = threads.clamp(1, rows / MIN_ROWS + 1).max(rows / MAX_ROWS + 1);
-    (0..shards).into_par_iter().map(|at| Shard::of(&chunks, rows * at / shards..rows * (at + 1) / shards)).collect()
+    let part = |at| Shard::of(&chunks, rows * at / shards..rows * (at + 1) / shards, limits);
+    (0..shards).into_par_iter().map(part).collect()
 }
 
 /// The tags of some rows, numbered by first appearance.
 #[derive(Default)]
 struct Shard<'a> {
+    limits: Limits,
     vocabulary: Vocabulary<'a>,
     /// Of each tag the last row that held it, counted from 1, and below it the number of rows.
     cells: Vec<u64>,
@@ -79,8 +88,9 @@ struct Shard<'a> {
 
 impl<'a> Shard<'a> {
     /// The shard of `rows`, counted over all chunks.
-    fn of(chunks: &[Lists<'a>], rows: Range<usize>) -> Result<Self> {
-        let mut shard = Self { ends: Vec::with_capacity(rows.len()), ..Self::default() };
+    fn of(chunks: &[Lists<'a>], rows: Range<usize>, limits: Limits) -> Result<Self> {
+        let vocabulary = Vocabulary::within(limits);
+        let mut shard = Self { limits, vocabulary, ends: reserved(rows.len())?, ..Self::default() };
         let mut start = 0;
         for lists in chunks {
             let within = rows.start.max(start) - start..rows.end.clamp(start, start + lists.len()) - start;
@@ -101,10 +111,10 @@ impl<'a> Shard<'a> {
 
     fn add_column(&mut self, lists: &Lists<'a>, values: &'a ArrayRef, rows: Range<usize>) -> Result<()> {
         match values.data_type() {
-            DataType::Utf8View => self.add_views(lists, values.as_string_view(), rows),
-            DataType::Utf8 => self.add_plain(lists, values.as_string::<i32>(), rows),
-            DataType::LargeUtf8 => self.add_plain(lists, values.as_string::<i64>(), rows),
-            DataType::Null => self.add(lists, rows, |_, _, _| {}),
+            DataType::Utf8View => self.add_views(lists, values.as_string_view(), rows)?,
+            DataType::Utf8 => self.add_plain(lists, values.as_string::<i32>(), rows)?,
+            DataType::LargeUtf8 => self.add_plain(lists, values.as_string::<i64>(), rows)?,
+            DataType::Null => self.add(lists, rows, |_, _, _| {})?,
             DataType::Dictionary(keys, _) => {
                 macro_rules! add_codes {
                     ($key:ty) => {
@@ -121,7 +131,7 @@ impl<'a> Shard<'a> {
         Ok(())
     }
 
-    fn add_views(&mut self, lists: &Lists<'a>, values: &'a StringViewArray, rows: Range<usize>) {
+    fn add_views(&mut self, lists: &Lists<'a>, values: &'a StringViewArray, rows: Range<usize>) -> Result<()> {
         let views: &[u128] = values.views();
         let nulls = values.nulls();
         let span = lists.span(&rows);
@@ -152,7 +162,7 @@ impl<'a> Shard<'a> {
                     *code = shared.id(view, || vocabulary.id(values.value(at)));
                 }
             }
-        });
+        })
     }
 
     fn add_plain<O: OffsetSizeTrait>(
@@ -160,7 +170,7 @@ impl<'a> Shard<'a> {
         lists: &Lists<'a>,
         values: &'a GenericStringArray<O>,
         rows: Range<usize>,
-    ) {
+    ) -> Result<()> {
         let mut wanted = Vec::new();
         self.add(lists, rows, |vocabulary, at, codes| {
             wanted.clear();
@@ -170,7 +180,7 @@ impl<'a> Shard<'a> {
                 }
             }
             vocabulary.long_ids(&wanted, codes);
-        });
+        })
     }
 
     /// Codes are ids but for one table: a value of the dictionary is looked up when its code is first met.
@@ -192,8 +202,7 @@ impl<'a> Shard<'a> {
                 }
                 *code = *id;
             }
-        });
-        Ok(())
+        })
     }
 
     /// Appends rows; `number` tells the ids of values at some places, all [`NONE`] before.
@@ -202,8 +211,10 @@ impl<'a> Shard<'a> {
         lists: &Lists<'a>,
         rows: Range<usize>,
         mut number: impl FnMut(&mut Vocabulary<'a>, Range<usize>, &mut [u32]),
-    ) {
-        self.ids.reserve(lists.span(&rows).len().min(lists.values().map_or(0, Array::len)));
+    ) -> Result<()> {
+        let values = lists.span(&rows).len().min(lists.values().map_or(0, Array::len));
+        let bytes = values.saturating_mul(size_of::<u32>());
+        self.ids.try_reserve(values).map_err(|_| Error::Memory { bytes })?;
         let (mut codes, mut ends, mut marks) = (Vec::new(), Vec::new(), Vec::new());
         let mut rows = rows.map(|row| lists.row(row)).peekable();
         while let Some(first) = rows.next() {
@@ -218,6 +229,12 @@ impl<'a> Shard<'a> {
                 }
                 ends.push(block.len());
             }
+            if block.len() > self.limits.row as usize {
+                return Err(Error::Limit {
+                    what: format!("a row of some {} tags is longer than can be numbered", block.len()),
+                    hint: "cut it into several rows".into(),
+                });
+            }
             codes.clear();
             codes.resize(block.len(), NONE);
             number(&mut self.vocabulary, block, &mut codes);
@@ -225,6 +242,7 @@ impl<'a> Shard<'a> {
             self.cut(&codes, &ends, &mut marks);
         }
         self.cells.truncate(self.vocabulary.len());
+        Ok(())
     }
 
     /// Appends the rows that end at `ends` among the values `codes`.
@@ -307,13 +325,6 @@ impl SharedViews {
     }
 }
 
-fn full() -> Error {
-    Error::Limit {
-        what: "the column holds 2^32 - 1 distinct tags or more, or 32 GiB of them".into(),
-        hint: "drop rare tags first, shard by shard".into(),
-    }
-}
-
 /// One table of all shards, numbered as they were met.
 fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
     let mut shards = shards.into_iter();
@@ -333,10 +344,11 @@ fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
         rows.push((shard.ends, shard.ids, map));
     }
 
-    let mut offsets = vec![0; 1 + whole.ends.len() + rows.iter().map(|(ends, ..)| ends.len()).sum::<usize>()];
+    let mut offsets = zeroed(1 + whole.ends.len() + rows.iter().map(|(ends, ..)| ends.len()).sum::<usize>())?;
     let mut ids = whole.ids;
-    let kept = ids.len();
-    ids.resize(kept + rows.iter().map(|(_, ids, _)| ids.len()).sum::<usize>(), 0);
+    let (kept, more) = (ids.len(), rows.iter().map(|(_, ids, _)| ids.len()).sum::<usize>());
+    ids.try_reserve_exact(more).map_err(|_| Error::Memory { bytes: (kept + more).saturating_mul(size_of::<u32>()) })?;
+    ids.resize(kept + more, 0);
     let (own, mut offsets_left) = offsets[1..].split_at_mut(whole.ends.len());
     own.copy_from_slice(&whole.ends);
     let (mut ids_left, mut base) = (&mut ids[kept..], kept as i64);

@@ -26,9 +26,11 @@ mod places;
 pub mod porter;
 pub mod rank;
 pub mod records;
+pub mod room;
 mod row_scan;
 pub mod rule_form;
 pub mod strings;
+pub mod uniting;
 pub mod vocabulary;
 
 #[cfg(all(feature = "python", target_os = "linux"))]

@@ -17,7 +17,7 @@ use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringViewArray};
 use arrow_schema::{ArrowError, Field, Schema};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -29,7 +29,7 @@ use crate::rank::Pool;
 use crate::records;
 use crate::rule_form::{self, Stemmer};
 use crate::strings::collect_strs;
-use crate::vocabulary::{self, borrow_all};
+use crate::uniting::{self, borrow_all};
 
 const STREAM: &CStr = c"arrow_array_stream";
 
@@ -37,7 +37,10 @@ type Array1<'py, T> = Bound<'py, PyArray1<T>>;
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
-        PyValueError::new_err(error.to_string())
+        match error {
+            Error::Memory { .. } => PyMemoryError::new_err(error.to_string()),
+            _ => PyValueError::new_err(error.to_string()),
+        }
     }
 }
 
@@ -93,6 +96,7 @@ impl ArrowTable {
     }
 
     fn strings<S: AsRef<str>>(name: &str, values: &[S]) -> PyResult<Self> {
+        drop(crate::room::reserved::<u128>(values.len())?); // the views: none of them is asked for by itself
         let array: StringViewArray = values.iter().map(|value| Some(value.as_ref())).collect();
         Self::new(vec![(name, Arc::new(array))])
     }
@@ -158,10 +162,11 @@ mod core {
         py: Python<'py>,
         words: Column,
         counts: Array1Of<'py, i64>,
+        known: usize,
     ) -> PyResult<(ArrowTable, Array1<'py, u32>, Array1<'py, i64>)> {
         let counts = counts.as_slice()?;
         let (words, numbers, counts) = py.detach(|| {
-            let (words, numbers, counts) = crate::vocabulary::unite(&words.0, counts)?;
+            let (words, numbers, counts) = uniting::unite(&words.0, counts, known)?;
             Ok::<_, PyErr>((ArrowTable::strings("tag", &words)?, numbers, counts))
         })?;
         Ok((words, numbers.into_pyarray(py), counts.into_pyarray(py)))
@@ -170,7 +175,7 @@ mod core {
     #[pyfunction]
     fn by_count<'py>(py: Python<'py>, words: Column, counts: Array1Of<'py, i64>) -> PyResult<Array1<'py, u32>> {
         let counts = counts.as_slice()?;
-        let order = py.detach(|| vocabulary::by_count(&borrow_all(&words.0)?, counts))?;
+        let order = py.detach(|| uniting::by_count(&borrow_all(&words.0)?, counts))?;
         Ok(order.into_pyarray(py))
     }
 
@@ -198,7 +203,7 @@ mod core {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
         let into = into.as_ref().map(|into| into.as_slice()).transpose()?;
         let counts = py.detach(|| match into {
-            None => Csr::new(offsets, ids, size).map(crate::csr::tag_counts),
+            None => Csr::new(offsets, ids, size).and_then(crate::csr::tag_counts),
             Some(into) => crate::csr::renamed_counts(Csr::new(offsets, ids, into.len())?, into, size),
         })?;
         Ok(counts.into_pyarray(py))
@@ -248,7 +253,7 @@ mod core {
         let (forms, groups) = py.detach(|| {
             let stemmer = Stemmer::named(stemmer)?;
             let forms = rule_form::rule_forms(&vocabulary.words()?, &stemmer, paper);
-            let groups = rule_form::group(&forms);
+            let groups = rule_form::group(&forms)?;
             Ok::<_, Error>((forms, groups))
         })?;
         Ok((ArrowTable::strings("form", &forms)?, groups.into_pyarray(py)))

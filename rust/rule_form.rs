@@ -16,6 +16,7 @@ use rust_stemmers::{Algorithm, Stemmer as Snowball};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use crate::csr::check_size;
 use crate::error::{Error, Result};
 use crate::porter;
 
@@ -135,15 +136,14 @@ pub fn rule_forms(vocabulary: &[String], stemmer: &Stemmer, paper: bool) -> Vec<
 }
 
 /// A group for each form: equal forms, equal group; groups are numbered by first appearance.
-pub fn group(forms: &[String]) -> Vec<u32> {
+pub fn group(forms: &[String]) -> Result<Vec<u32>> {
+    check_size(forms.len())?;
     let mut groups: HashMap<&str, u32> = HashMap::with_capacity(forms.len());
-    forms
-        .iter()
-        .map(|form| {
-            let next = groups.len() as u32;
-            *groups.entry(form).or_insert(next)
-        })
-        .collect()
+    let of_form = |form| {
+        let next = groups.len() as u32;
+        *groups.entry(form).or_insert(next)
+    };
+    Ok(forms.iter().map(String::as_str).map(of_form).collect())
 }
 
 /// Bytes of the word that `text` starts with: letters, numbers, and marks after one of them.

@@ -11,20 +11,28 @@ use arrow_schema::{DataType, Field};
 
 use crate::csr::Csr;
 use crate::error::{Error, Result};
+use crate::room::{copied, reserved};
 
 /// Every value of a string column, borrowed, for kernels that read rows in parallel; a null is `None`.
 pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
-    Ok(match column.data_type() {
-        DataType::Utf8 => column.as_string::<i32>().iter().collect(),
-        DataType::LargeUtf8 => column.as_string::<i64>().iter().collect(),
-        DataType::Utf8View => column.as_string_view().iter().collect(),
-        DataType::Null => vec![None; column.len()],
+    let mut values = reserved(column.len())?;
+    each_str(column, &mut |value| values.push(value))?;
+    Ok(values)
+}
+
+/// Calls `take` with every value of a string column, in order; a null is `None`.
+pub fn each_str<'a>(column: &'a dyn Array, take: &mut dyn FnMut(Option<&'a str>)) -> Result<()> {
+    match column.data_type() {
+        DataType::Utf8 => column.as_string::<i32>().iter().for_each(take),
+        DataType::LargeUtf8 => column.as_string::<i64>().iter().for_each(take),
+        DataType::Utf8View => column.as_string_view().iter().for_each(take),
+        DataType::Null => (0..column.len()).for_each(|_| take(None)),
         DataType::Dictionary(keys, _) => {
             macro_rules! words_of {
                 ($key:ty) => {{
                     let coded = column.as_dictionary::<$key>();
                     let words = borrow_strs(coded.values().as_ref())?;
-                    coded.keys_iter().map(|code| words.get(code?).copied().flatten()).collect()
+                    coded.keys_iter().for_each(|code| take(code.and_then(|code| words.get(code).copied().flatten())));
                 }};
             }
             downcast_integer! {
@@ -33,7 +41,8 @@ pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
             }
         }
         other => return Err(Error::Column(other.to_string())),
-    })
+    }
+    Ok(())
 }
 
 /// Every value of a string column, owned; a null is `None`. For vocabularies, not for rows.
@@ -120,7 +129,7 @@ pub fn to_lists(vocabulary: &[ArrayRef], offsets: &[i64], ids: &[u32]) -> Result
         words.extend(collect_strs(chunk.as_ref())?);
     }
     let column = |error: arrow_schema::ArrowError| Error::Column(error.to_string());
-    let (offsets, ids) = (offsets.to_vec(), ids.to_vec());
+    let (offsets, ids) = (copied(offsets)?, copied(ids)?);
     Csr::new(&offsets, &ids, words.len())?; // the copies are checked: nobody else can change them any more
     let words: LargeStringArray = words.into_iter().collect();
     let codes = DictionaryArray::<UInt32Type>::try_new(UInt32Array::from(ids), Arc::new(words)).map_err(column)?;

@@ -5,15 +5,11 @@
 //! own key (as in an Arrow view): it is never hashed as text, never compared. Longer ones are told apart by 64 bits of
 //! hash, then by their bytes.
 
-use std::cmp::Reverse;
 use std::hash::Hasher;
 
-use arrow_array::{Array, ArrayRef};
-use rayon::prelude::*;
 use rustc_hash::FxHasher;
 
-use crate::error::{Error, Result};
-use crate::strings::borrow_strs;
+use crate::error::Error;
 
 /// No number: what a null has, and what a string gets that cannot be numbered any more.
 pub const NONE: u32 = u32::MAX;
@@ -22,16 +18,35 @@ pub const SHORT: usize = 12;
 
 const KEY_BITS: u32 = 8 * SHORT as u32;
 const KEY: u128 = (1 << KEY_BITS) - 1;
-/// Texts numbered together.
-const BLOCK: usize = 1 << 10;
-/// Fewer texts are not worth a thread.
-const MIN_TEXTS: usize = 1 << 14;
+/// Strings numbered together.
+pub(crate) const BLOCK: usize = 1 << 10;
 /// The unit of places in `bytes`.
 const ALIGN: usize = 8;
+
+/// How much 32 bits can tell apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Strings of a vocabulary.
+    pub strings: u32,
+    /// Units of [`ALIGN`] bytes in its buffer of longer strings.
+    pub units: u32,
+    /// Values of one row.
+    pub row: u32,
+}
+
+/// What holds everywhere but in tests; [`NONE`] is no string's number.
+pub const LIMITS: Limits = Limits { strings: NONE, units: u32::MAX, row: u32::MAX };
+
+impl Default for Limits {
+    fn default() -> Self {
+        LIMITS
+    }
+}
 
 /// Distinct strings in the order of their first appearance.
 #[derive(Default)]
 pub struct Vocabulary<'a> {
+    limits: Limits,
     strings: Vec<&'a str>,
     /// Short ones: the key, and above it the number + 1; 0 is an empty place. Open addressing, at most three quarters full.
     short: Vec<u128>,
@@ -79,6 +94,11 @@ pub fn hash(text: &str) -> u64 {
 }
 
 impl<'a> Vocabulary<'a> {
+    /// An empty one that holds so much.
+    pub fn within(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
     /// The strings, by number.
     pub fn strings(&self) -> &[&'a str] {
         &self.strings
@@ -194,7 +214,7 @@ impl<'a> Vocabulary<'a> {
 
     fn number(&mut self, text: &'a str) -> u32 {
         let id = self.strings.len();
-        if id >= NONE as usize {
+        if id >= self.limits.strings as usize {
             self.full = true;
             return NONE;
         }
@@ -207,7 +227,8 @@ impl<'a> Vocabulary<'a> {
         if self.bytes.is_empty() {
             self.bytes.resize(ALIGN, 0); // place 0 is no place
         }
-        let (Ok(start), Ok(len)) = (u32::try_from(self.bytes.len() / ALIGN), u32::try_from(text.len())) else {
+        let (start, len) = (u32::try_from(self.bytes.len() / ALIGN), u32::try_from(text.len()));
+        let (Some(start), Ok(len)) = (start.ok().filter(|&start| start <= self.limits.units), len) else {
             self.full = true;
             return 0;
         };
@@ -250,113 +271,12 @@ impl<'a> Vocabulary<'a> {
     }
 }
 
-/// Every value of a string column in chunks, borrowed; a null is the empty string.
-pub fn borrow_all(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
-    let mut texts = Vec::with_capacity(chunks.iter().map(Array::len).sum());
-    for chunk in chunks {
-        texts.extend(borrow_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
-    }
-    Ok(texts)
-}
-
-/// Words with counts, some of them repeated: the distinct ones by first appearance, the number of each, summed counts.
-pub fn unite<'a>(chunks: &'a [ArrayRef], counts: &[i64]) -> Result<(Vec<&'a str>, Vec<u32>, Vec<i64>)> {
-    let texts = borrow_all(chunks)?;
-    if counts.len() != texts.len() {
-        return Err(Error::Length { name: "counts", found: counts.len(), expected: texts.len() });
-    }
-    let (numbers, words) = united(&texts).ok_or_else(|| Error::Limit {
-        what: "the shards hold 2^32 - 1 tags or more".into(),
+/// What is said of a vocabulary that is full.
+pub(crate) fn full() -> Error {
+    Error::Limit {
+        what: "there are 2^32 - 1 distinct tags or more, or 32 GiB of them".into(),
         hint: "drop rare tags first, shard by shard".into(),
-    })?;
-    let mut sums = vec![0i64; words.len()];
-    for (&number, &count) in numbers.iter().zip(counts) {
-        sums[number as usize] = sums[number as usize].wrapping_add(count);
     }
-    Ok((words, numbers, sums))
-}
-
-/// Texts numbered by first appearance: the number of each, and the distinct ones; none where there are 2^32 - 1 of them.
-///
-/// Every thread takes the texts of some hashes, so that none waits for another and each table is small.
-fn united<'a>(texts: &[&'a str]) -> Option<(Vec<u32>, Vec<&'a str>)> {
-    if texts.len() >= NONE as usize {
-        return None;
-    }
-    let threads = rayon::current_num_threads().clamp(1, texts.len() / MIN_TEXTS + 1) as u64;
-    let part_of = |text: &str| {
-        let mixed = (prefix(text) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((u128::from(mixed) * u128::from(threads)) >> 64) as u64
-    };
-    let share = |part: u64| {
-        let (mut vocabulary, mut firsts) = (Vocabulary::default(), Vec::new());
-        let (mut at, mut ids): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
-        let mut wanted = Vec::new();
-        let mut own = (0..).zip(texts).filter(|&(_, text)| part_of(text) == part).peekable();
-        while own.peek().is_some() {
-            let start = ids.len();
-            wanted.clear();
-            for (number, (place, text)) in (0..).zip(own.by_ref().take(BLOCK)) {
-                at.push(place);
-                ids.push(vocabulary.id_or_note(text, number, &mut wanted));
-            }
-            vocabulary.long_ids(&wanted, &mut ids[start..]);
-            firsts.resize(vocabulary.len(), NONE);
-            for (&id, &place) in ids[start..].iter().zip(&at[start..]) {
-                if let Some(first) = firsts.get_mut(id as usize).filter(|first| **first == NONE) {
-                    *first = place;
-                }
-            }
-        }
-        (vocabulary.is_full(), at, ids, firsts)
-    };
-    let parts: Vec<_> = (0..threads).into_par_iter().map(share).collect();
-
-    let mut numbers = vec![0; texts.len()];
-    for (full, _, _, firsts) in &parts {
-        if *full {
-            return None;
-        }
-        for &first in firsts {
-            numbers[first as usize] = 1;
-        }
-    }
-    let mut distinct = Vec::new();
-    for (number, text) in numbers.iter_mut().zip(texts).filter(|(number, _)| **number == 1) {
-        *number = distinct.len() as u32;
-        distinct.push(*text);
-    }
-    for (_, at, ids, firsts) in parts {
-        for (place, id) in at.into_iter().zip(ids) {
-            numbers[place as usize] = numbers[firsts[id as usize] as usize];
-        }
-    }
-    Some((numbers, distinct))
-}
-
-/// The places of texts, by count descending, then bytewise.
-pub fn by_count(texts: &[&str], counts: &[i64]) -> Result<Vec<u32>> {
-    if counts.len() != texts.len() {
-        return Err(Error::Length { name: "counts", found: counts.len(), expected: texts.len() });
-    }
-    let tags = || counts.iter().zip(texts);
-    if tags().is_sorted_by(|a, b| (Reverse(a.0), a.1) <= (Reverse(b.0), b.1)) {
-        return Ok((0..texts.len() as u32).collect()); // as interning leaves them
-    }
-    // By numbers where they tell: count, then the first eight bytes, then the text itself. (Sixteen bytes and the text
-    // looked up by its place were a quarter slower.)
-    let numbered = tags().zip(0u32..);
-    let mut order: Vec<_> = numbered.map(|((&count, text), at)| (Reverse(count), prefix(text), *text, at)).collect();
-    order.par_sort_unstable();
-    Ok(order.into_iter().map(|(.., at)| at).collect())
-}
-
-/// The first eight bytes as a number that orders as they do.
-fn prefix(text: &str) -> u64 {
-    let mut bytes = [0; 8];
-    let len = text.len().min(8);
-    bytes[..len].copy_from_slice(&text.as_bytes()[..len]);
-    u64::from_be_bytes(bytes)
 }
 
 /// A key's place before it is cut to the table.

@@ -57,7 +57,7 @@ fn merges(lists: &[Vec<u32>], thresholds: Thresholds) -> Vec<u32> {
         let rows = Csr::new(&offsets, &ids, SIZE).unwrap();
         let rules = pair_rules(rows, thresholds).unwrap();
         let sides = (&rules.antecedents[..], &rules.consequents[..], &rules.confidences[..]);
-        let ends = round(sides, &tag_counts(rows), &ranks).unwrap().ends;
+        let ends = round(sides, &tag_counts(rows).unwrap(), &ranks).unwrap().ends;
         if ends == ranks {
             return into;
         }
@@ -109,7 +109,7 @@ proptest! {
     #[test]
     fn shards_give_the_rules_of_the_whole(lists in lists(), cut in 0.0..1.0, thresholds in thresholds()) {
         let whole = with_rows(&lists, |rows| pair_rules(rows, thresholds).unwrap());
-        let counts = with_rows(&lists, tag_counts);
+        let counts = with_rows(&lists, |rows| tag_counts(rows).unwrap());
         let (left, right) = lists.split_at((cut * lists.len() as f64) as usize);
         let marked = vec![1; SIZE];
         let of_shard = |shard: &[Vec<u32>]| with_rows(shard, |rows| candidates(rows, &counts, &marked, thresholds).unwrap());
@@ -138,7 +138,7 @@ proptest! {
         let rows = Csr::new(&offsets, &ids, SIZE).unwrap();
         let rules = pair_rules(rows, thresholds).unwrap();
         let sides = (&rules.antecedents[..], &rules.consequents[..], &rules.confidences[..]);
-        let ends = round(sides, &tag_counts(rows), &ranks).unwrap().ends;
+        let ends = round(sides, &tag_counts(rows).unwrap(), &ranks).unwrap().ends;
         let marked = changed_tags(rows, &ends).unwrap();
         let next = remap(rows, &ends, SIZE).unwrap();
         let later = pair_rules(Csr::new(&next.0, &next.1, SIZE).unwrap(), thresholds).unwrap();
@@ -148,7 +148,7 @@ proptest! {
 
     #[test]
     fn pairs_come_back_from_arrays(lists in lists(), thresholds in thresholds()) {
-        let counts = with_rows(&lists, tag_counts);
+        let counts = with_rows(&lists, |rows| tag_counts(rows).unwrap());
         let pairs = with_rows(&lists, |rows| candidates(rows, &counts, &[1; SIZE], thresholds).unwrap());
         prop_assert_eq!(&Pairs::from_arrays(SIZE, &pairs.antecedents(), pairs.consequents()).unwrap(), &pairs);
     }

@@ -59,19 +59,20 @@ WORDS = [
 counted_words = st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 9)), max_size=30)
 
 
-@given(counted_words, st.integers(0, 30))
-def test_united_words_equal_the_oracle(counted: list[tuple[str, int]], cut: int) -> None:
-    words, counts = [word for word, _ in counted], [count for _, count in counted]
+@given(st.lists(st.sampled_from(WORDS), unique=True), counted_words, st.integers(0, 30))
+def test_united_words_equal_the_oracle(known: list[str], counted: list[tuple[str, int]], cut: int) -> None:
+    words, counts = [*known, *(word for word, _ in counted)], [*([3] * len(known)), *(count for _, count in counted)]
     column = pl.Series(words, dtype=pl.String)
     chunked = pl.concat([column[:cut], column[cut:]], rechunk=False)
-    found, numbers, sums = _core.unite(chunked, np.array(counts, np.int64))
-    assert (pl.DataFrame(found)["tag"].to_list(), numbers.tolist(), sums.tolist()) == oracle.unite(words, counts)
+    new, numbers, sums = _core.unite(chunked, np.array(counts, np.int64), len(known))
+    found = [*known, *pl.DataFrame(new)["tag"].to_list()]
+    assert (found, numbers.tolist(), sums.tolist()) == oracle.unite(words, counts)
 
 
 def test_many_words_are_united_by_all_threads() -> None:
     seed = random.Random(0)
     words = [f"{'a common beginning ' * (n % 3)}{n}" for n in (int(30_000 * seed.random() ** 2) for _ in range(80_000))]
-    found, numbers, sums = _core.unite(pl.Series(words), np.ones(len(words), np.int64))
+    found, numbers, sums = _core.unite(pl.Series(words), np.ones(len(words), np.int64), 0)
     distinct = dict.fromkeys(words)
     assert pl.DataFrame(found)["tag"].to_list() == list(distinct)
     assert pl.Series(list(distinct)).gather(numbers).to_list() == words
@@ -310,9 +311,9 @@ def test_rows_that_do_not_fit_are_refused() -> None:
         _core.remap(*ONE_ROW, np.array([4], dtype=np.uint32), 1)
     with pytest.raises(ValueError, match="`into` sends id 0 to 4, but the new vocabulary has 1 tags"):
         _core.tag_counts(*ONE_ROW, 1, np.array([4], dtype=np.uint32))
-    for kernel in (_core.unite, _core.by_count):
+    for kernel, settings in ((_core.unite, [0]), (_core.by_count, [])):
         with pytest.raises(ValueError, match="`counts`"):
-            kernel(pl.Series(["a", "b"]), np.zeros(1, np.int64))
+            kernel(pl.Series(["a", "b"]), np.zeros(1, np.int64), *settings)
     for groups in ([], [0], [1, 1], [0, 2], [0, 1, 0, 1]):
         with pytest.raises(ValueError, match="`groups` must rise from 0 to the number of rows, 1"):
             _core.union_rows(*ONE_ROW, np.array(groups, dtype=np.int64), 1)

@@ -34,8 +34,11 @@ def intern(column: pl.Series, at_once: int | None = None) -> tuple[ArrowTable, I
     With `at_once`, the number of such calls that share the threads, tags come in any order: for shards to be united.
     """
 
-def unite(words: pl.Series, counts: I64) -> tuple[ArrowTable, U32, I64]:
-    """Words, some repeated, as (distinct ones `tag` by first appearance, the number of each word, summed counts)."""
+def unite(words: pl.Series, counts: I64, known: int) -> tuple[ArrowTable, U32, I64]:
+    """Words numbered by first appearance: (new ones `tag`, the number of each word given, summed counts by number).
+
+    The first `known` words are distinct and keep their numbers; others may be among those or repeat.
+    """
 
 def by_count(words: pl.Series, counts: I64) -> U32:
     """The order of words by count descending, then bytewise."""

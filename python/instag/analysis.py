@@ -120,7 +120,7 @@ def analyze(
         raise DataError(f"`vocabulary_size` is {vocabulary_size}, but {occurring} tags occur")
     all_tags = max(occurring if vocabulary_size is None else vocabulary_size, 1)
 
-    lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.int32))))
+    lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.uint32))))
     names, members = _members(source, n)
     described, curves, held = [], [], []
     everywhere = _first_seen(table, slice(0, n))

@@ -34,3 +34,7 @@ class ProviderError(InstagError):
     """The endpoint is gone, refuses the key, or fails too often."""
 
     exit_code = 3
+
+
+class OutOfMemoryError(InstagError, MemoryError):
+    """The work needs more memory than there is: told before it starts where its size is known, else where it failed."""

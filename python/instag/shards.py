@@ -249,8 +249,9 @@ class Gathering:
         vocabularies = [table.vocabulary for table in self._waiting]
         whole = pl.concat(vocabularies if self._words is None else [self._words, *vocabularies], rechunk=False)
         counts = np.concatenate([self._counts, *(table.counts for table in self._waiting)])
-        words, numbers, self._counts = _core.unite(whole, counts)
-        self._words = pl.DataFrame(words)["tag"]
+        words, numbers, self._counts = _core.unite(whole, counts, known)
+        new = pl.DataFrame(words)["tag"]
+        self._words = new if self._words is None else self._words.append(new)
         ends = np.cumsum([known, *map(len, vocabularies)])
         self._maps += np.split(numbers[known:], ends[1:-1] - known)
         self._waiting, self._strings = [], 0

@@ -114,6 +114,7 @@ pub struct Tagged {
 pub fn tag(chunks: &[ArrayRef]) -> Result<Tagged> {
     let queries = texts(chunks)?;
     let pool = candidates(&queries);
+    crate::csr::check_size(pool.strings.len())?; // else numbers came round again, and nothing of it is used
     let rows: Vec<Vec<usize>> = (0..queries.len())
         .into_par_iter()
         .map(|row| choose::choose(pool.row(row), &pool.strings, &pool.counts, queries.len()))
