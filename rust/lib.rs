@@ -16,6 +16,7 @@ pub mod csr;
 pub mod draw;
 pub mod english;
 pub mod error;
+mod few_tags;
 pub mod fpgrowth;
 pub mod intern;
 pub mod itemset_rules;

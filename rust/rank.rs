@@ -112,7 +112,8 @@ impl<'a> Pool<'a> {
         Ok(longest.unwrap_or(0) as f64)
     }
 
-    fn check(&self) -> Result<()> {
+    /// That there is one of everything a row, and that what is ranked by is finite.
+    pub(crate) fn check(&self) -> Result<()> {
         let expected = self.rows.len();
         let lengths = [
             ("numbers", self.numbers.map_or(expected, <[_]>::len)),

@@ -148,11 +148,11 @@ proptest! {
 
     #[test]
     fn lazy_is_eager_to_the_last_row_and_round(
-        (size, rows) in (1..21u32).prop_flat_map(|size| {
+        (size, rows) in (1..29u32).prop_flat_map(|size| {
             let row = btree_set(0..size, 0..4).prop_map(|row| row.into_iter().collect::<Vec<u32>>());
             (Just(size), vec(row, 0..120))
         }),
-        weights in vec(0u8..4, 20),
+        weights in vec(0u8..4, 28),
     ) {
         let (offsets, ids) = csr(&rows);
         let pool = Pool::of(Csr::new(&offsets, &ids, size as usize).unwrap());
@@ -160,7 +160,7 @@ proptest! {
         let picks = max_coverage(&pool, Some(&weights), rows.len()).unwrap();
         prop_assert_eq!(picks, eager_coverage(&rows, &weights, rows.len()));
         let picks = max_coverage(&pool, None, rows.len()).unwrap();
-        prop_assert_eq!(picks, eager_coverage(&rows, &[1.0; 20], rows.len()));
+        prop_assert_eq!(picks, eager_coverage(&rows, &[1.0; 28], rows.len()));
     }
 
     #[test]
