@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use instag::complexity_first::{Partial, complexity_first};
+use instag::complexity_first::complexity_first;
 use instag::coverage::max_coverage;
 use instag::csr::{Csr, Rows};
 use instag::rank::Pool;
@@ -41,9 +41,6 @@ fn selection(criterion: &mut Criterion) {
         let pool = Pool::of(Csr::new(&offsets, &ids, TAGS).expect("made here"));
         group.bench_function(BenchmarkId::new("complexity_first", samples), |bencher| {
             bencher.iter(|| complexity_first(black_box(&pool), samples / 100));
-        });
-        group.bench_function(BenchmarkId::new("partial of 8 rounds", samples), |bencher| {
-            bencher.iter(|| Partial::of(black_box(&pool), 8));
         });
         group.bench_function(BenchmarkId::new("max_coverage, k = 6,000", samples), |bencher| {
             bencher.iter(|| max_coverage(black_box(&pool), None, 6_000));

@@ -14,13 +14,13 @@
 //! ten million samples. A million samples, one thread: 10 ms CPU (that loop: 16 ms), a third of it the bytes; it was
 //! 30 ms while the rest was looked at row by row, for a branch a row that is mispredicted.
 //!
-//! Shards: a shard's own rounds are lower bounds of the pool's, so what lies beyond round `R` there does so everywhere,
-//! and lifts no counter that the others have not lifted to `R`: it can be dropped ([`Partial`]).
+//! Shards: what can be picked from one is told by the counters that the most complex samples of all shards leave behind
+//! ([`crate::first_rounds`]).
 
 use rayon::prelude::*;
 
 use crate::csr::Csr;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::rank::Pool;
 use crate::row_scan::RowScan;
 
@@ -43,28 +43,37 @@ pub struct Picks {
 
 /// Picks `k` samples of `pool`; fewer where fewer may be picked.
 pub fn complexity_first(pool: &Pool<'_>, k: usize) -> Result<Picks> {
-    Ok(first(pool, one_pass(pool, k, u32::MAX)?, k))
+    Ok(first(one_pass(pool, k)?, k))
 }
 
 /// A sample that the pass has kept: where it is, and what it would be picked with.
-struct Kept {
-    row: u32,
+pub(crate) struct Kept {
+    pub(crate) row: u32,
     round: u32,
     gain: u32,
 }
 
 /// The pass, going on through rows in rank order.
-struct Pass<'a> {
+pub(crate) struct Pass<'a> {
     rows: Csr<'a>,
     k: usize,
-    reached: Vec<u32>,    // the highest round of a sample that held the tag
-    kept: Vec<Kept>,      // in rank order
-    in_round: Vec<usize>, // kept samples by round; rounds begin at 1
-    end: u32,             // rounds below it count
-    total: usize,         // kept samples of rounds that count
+    pub(crate) reached: Vec<u32>, // the highest round of a sample that held the tag
+    pub(crate) kept: Vec<Kept>,   // in rank order
+    in_round: Vec<usize>,         // kept samples by round; rounds begin at 1
+    pub(crate) end: u32,          // rounds below it count
+    total: usize,                 // kept samples of rounds that count
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
+    pub(crate) fn new(rows: Csr<'a>, k: usize) -> Self {
+        Self::from(rows, k, vec![0; rows.size()], u32::MAX)
+    }
+
+    /// Goes on from what other samples have reached.
+    pub(crate) fn from(rows: Csr<'a>, k: usize, reached: Vec<u32>, end: u32) -> Self {
+        Self { rows, k, reached, kept: Vec::new(), in_round: vec![0], end, total: 0 }
+    }
+
     /// The samples of less than `head` that lie in a round that counts, in memory order.
     fn rest(&self, pool: &Pool<'_>, head: f64) -> Vec<u32> {
         let counts: Vec<bool> = self.reached.iter().map(|&reached| reached < self.end - 1).collect();
@@ -81,7 +90,7 @@ impl Pass<'_> {
         blocks.collect::<Vec<_>>().concat()
     }
 
-    fn run(&mut self, ranked: Vec<u32>) {
+    pub(crate) fn run(&mut self, ranked: Vec<u32>) {
         for row in ranked {
             let tags = self.rows.row(row as usize);
             let low = tags.iter().filter_map(|&tag| self.reached.get(tag as usize).copied()).min().unwrap_or(u32::MAX);
@@ -123,23 +132,14 @@ impl Pass<'_> {
     }
 }
 
-/// The samples, in rank order, that can be among the first `k` by (round, rank) and lie in rounds up to `last`.
-fn one_pass(pool: &Pool<'_>, k: usize, last: u32) -> Result<Vec<Kept>> {
-    let mut pass = Pass {
-        rows: pool.rows,
-        k,
-        reached: vec![0; pool.rows.size()],
-        kept: Vec::new(),
-        in_round: vec![0],
-        end: last.saturating_add(1),
-        total: 0,
-    };
-    if k == 0 || last == 0 {
+/// The samples, in rank order, that can be among the first `k` by (round, rank).
+fn one_pass(pool: &Pool<'_>, k: usize) -> Result<Vec<Kept>> {
+    let mut pass = Pass::new(pool.rows, k);
+    if k == 0 {
         return Ok(pass.kept);
     }
-    let share = pool.rows.len() / HEAD;
-    // Without a last round there is nothing to leave out before `k` samples are kept.
-    let head = pool.head(if last == u32::MAX { share.max(k.saturating_mul(2)) } else { share })?;
+    // There is nothing to leave out before `k` samples are kept.
+    let head = pool.head((pool.rows.len() / HEAD).max(k.saturating_mul(2)))?;
     pass.run(pool.ranked(head)?);
     if pass.end > 1 && pass.reached.iter().any(|&reached| reached < pass.end - 1) {
         pass.run(pool.in_order(pass.rest(pool, head))?);
@@ -148,86 +148,12 @@ fn one_pass(pool: &Pool<'_>, k: usize, last: u32) -> Result<Vec<Kept>> {
 }
 
 /// The first `k` by (round, rank) of samples in rank order.
-fn first(pool: &Pool<'_>, mut kept: Vec<Kept>, k: usize) -> Picks {
+fn first(mut kept: Vec<Kept>, k: usize) -> Picks {
     kept.sort_by_key(|sample| sample.round); // stable: rank order stays within a round
     kept.truncate(k);
     Picks {
-        rows: kept.iter().map(|sample| pool.number(sample.row as usize)).collect(),
+        rows: kept.iter().map(|sample| sample.row.into()).collect(),
         rounds: kept.iter().map(|sample| sample.round as i32).collect(),
         gains: kept.iter().map(|sample| i64::from(sample.gain)).collect(),
-    }
-}
-
-/// What one shard, or several merged, can add to a selection: its samples of the first rounds, as plain arrays.
-///
-/// Row numbers are the pool's, tag ids those of one vocabulary for all shards.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Partial {
-    /// The number of each sample in the pool.
-    pub numbers: Vec<i64>,
-    /// What each is ranked by.
-    pub complexity: Vec<f64>,
-    /// Bounds of the samples in `ids`.
-    pub offsets: Vec<i64>,
-    /// The samples' tags.
-    pub ids: Vec<u32>,
-    /// The size of the vocabulary.
-    pub size: usize,
-    /// The last round that was kept.
-    pub last_round: u32,
-    /// Whether samples of later rounds were left out.
-    pub dropped: bool,
-}
-
-impl Partial {
-    /// The samples of `pool` in its rounds up to `last_round`.
-    pub fn of(pool: &Pool<'_>, last_round: u32) -> Result<Self> {
-        let kept = one_pass(pool, usize::MAX, last_round)?;
-        let dropped = kept.len() < (0..pool.rows.len()).filter(|&row| pool.holds(row)).count();
-        let size = pool.rows.size();
-        let mut part =
-            Self { numbers: vec![], complexity: vec![], offsets: vec![0], ids: vec![], size, last_round, dropped };
-        for sample in kept {
-            let row = sample.row as usize;
-            part.numbers.push(pool.number(row));
-            part.complexity.push(pool.complexity(row));
-            part.ids.extend_from_slice(pool.rows.row(row));
-            part.offsets.push(part.ids.len() as i64);
-        }
-        Ok(part)
-    }
-
-    /// One partial for all the shards of `parts`, in whatever order and nesting they come.
-    pub fn merge(parts: &[Self]) -> Result<Self> {
-        let (mut numbers, mut complexity, mut offsets, mut ids) = (vec![], vec![], vec![0], vec![]);
-        for part in parts {
-            numbers.extend_from_slice(&part.numbers);
-            complexity.extend_from_slice(&part.complexity);
-            offsets.extend(part.offsets.iter().skip(1).map(|offset| offset + ids.len() as i64));
-            ids.extend_from_slice(&part.ids);
-        }
-        let size = parts.iter().map(|part| part.size).max().unwrap_or(0);
-        let last_round = parts.iter().map(|part| part.last_round).min().unwrap_or(u32::MAX);
-        let rows = Csr::new(&offsets, &ids, size)?;
-        let pool = Pool { rows, numbers: Some(&numbers), complexity: Some(&complexity), eligible: None };
-        let mut merged = Self::of(&pool, last_round)?;
-        merged.dropped |= parts.iter().any(|part| part.dropped);
-        Ok(merged)
-    }
-
-    /// The first `k` picks of the whole pool; an error where `last_round` was too low to tell.
-    pub fn finish(&self, k: usize) -> Result<Picks> {
-        let rows = Csr::new(&self.offsets, &self.ids, self.size)?;
-        let pool = Pool { rows, numbers: Some(&self.numbers), complexity: Some(&self.complexity), eligible: None };
-        let picks = complexity_first(&pool, k)?;
-        // Samples kept by a shard may lie beyond `last_round` in the pool: those ranks are not told by what is here.
-        let told = picks.rounds.last().is_none_or(|&round| round as u32 <= self.last_round);
-        if self.dropped && (picks.rows.len() < k || !told) {
-            return Err(Error::Limit {
-                what: format!("rounds up to {} hold fewer than {k} samples", self.last_round),
-                hint: "keep more rounds of every shard".into(),
-            });
-        }
-        Ok(picks)
     }
 }

@@ -244,7 +244,7 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut im
             } else if gain > 0.0 {
                 idle[row as usize] = true;
                 taken.push(row);
-                picks.rows.push(pool.number(row as usize));
+                picks.rows.push(row.into());
                 picks.rounds.push(round);
                 picks.gains.push(objective.add(tags));
             }

@@ -132,7 +132,29 @@ pub fn union_rows(rows: Csr<'_>, groups: &[i64]) -> Result<Rows> {
     rewritten(&offsets, rows.ids, rows.size(), |id| id)
 }
 
-fn check_into(rows: Csr<'_>, into: &[u32], size: usize) -> Result<()> {
+/// The rows of these numbers, in this order; a row may be taken more than once. O(ids taken).
+pub fn take(offsets: &[i64], ids: &[u32], rows: &[i64]) -> Result<Rows> {
+    let row = |row: i64| {
+        let at = usize::try_from(row).ok()?;
+        ids.get(*offsets.get(at)? as usize..*offsets.get(at.checked_add(1)?)? as usize)
+    };
+    let outside = |row: i64| Error::Setting {
+        name: "rows",
+        reason: format!("are numbered from 0 to {}, {row} was asked for", offsets.len() as i64 - 2),
+    };
+    let mut taken_offsets = Vec::with_capacity(rows.len() + 1);
+    let mut end = 0;
+    taken_offsets.push(0);
+    for &at in rows {
+        end += row(at).ok_or_else(|| outside(at))?.len();
+        taken_offsets.push(end as i64);
+    }
+    let mut taken = Vec::with_capacity(end);
+    rows.iter().filter_map(|&at| row(at)).for_each(|ids| taken.extend_from_slice(ids));
+    Ok((taken_offsets, taken))
+}
+
+pub(crate) fn check_into(rows: Csr<'_>, into: &[u32], size: usize) -> Result<()> {
     check_size(size)?;
     if into.len() != rows.size() {
         return Err(Error::Length { name: "into", found: into.len(), expected: rows.size() });

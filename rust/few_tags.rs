@@ -41,7 +41,7 @@ pub(crate) fn cover_few(pool: &Pool<'_>, k: usize) -> Option<Picks> {
             let tags = halves.mask(pool.rows.row(row as usize));
             left.take(row, tags);
             open = Mask { low: open.low & !tags.low, high: open.high & !tags.high };
-            picks.rows.push(pool.number(row as usize));
+            picks.rows.push(row.into());
             picks.rounds.push(round);
             picks.gains.push(gain);
         } else if open == halves.all() {

@@ -17,6 +17,7 @@ pub mod draw;
 pub mod english;
 pub mod error;
 mod few_tags;
+pub mod first_rounds;
 pub mod fpgrowth;
 pub mod intern;
 pub mod itemset_rules;

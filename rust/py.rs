@@ -22,9 +22,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use crate::association::{Pairs, Thresholds};
-use crate::complexity_first::{Partial, Picks};
+use crate::complexity_first::Picks;
 use crate::csr::Csr;
 use crate::error::Error;
+use crate::first_rounds::{Cut, Shard};
 use crate::rank::Pool;
 use crate::records;
 use crate::rule_form::{self, Stemmer};
@@ -219,6 +220,18 @@ mod core {
     ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>)> {
         let (offsets, ids, into) = (offsets.as_slice()?, ids.as_slice()?, into.as_slice()?);
         let (offsets, ids) = py.detach(|| crate::csr::remap(Csr::new(offsets, ids, into.len())?, into, size))?;
+        Ok((offsets.into_pyarray(py), ids.into_pyarray(py)))
+    }
+
+    #[pyfunction]
+    fn take<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        rows: Array1Of<'py, i64>,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, u32>)> {
+        let (offsets, ids, rows) = (offsets.as_slice()?, ids.as_slice()?, rows.as_slice()?);
+        let (offsets, ids) = py.detach(|| crate::csr::take(offsets, ids, rows))?;
         Ok((offsets.into_pyarray(py), ids.into_pyarray(py)))
     }
 
@@ -471,8 +484,7 @@ mod core {
     }
 
     #[pyfunction]
-    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None, numbers=None))]
-    #[allow(clippy::too_many_arguments, reason = "a table is three, what it is ranked by three")]
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None))]
     fn complexity_first<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
@@ -481,42 +493,66 @@ mod core {
         k: usize,
         complexity: Option<Array1Of<'py, f64>>,
         eligible: Option<Array1Of<'py, u8>>,
-        numbers: Option<Array1Of<'py, i64>>,
     ) -> PyResult<PyPicks<'py>> {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
         let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
-        let numbers = numbers.as_ref().map(|numbers| numbers.as_slice()).transpose()?;
         let made = py.detach(|| {
             let rows = Csr::new(offsets, ids, size)?;
-            crate::complexity_first::complexity_first(&Pool { rows, numbers, complexity, eligible }, k)
+            crate::complexity_first::complexity_first(&Pool { rows, complexity, eligible }, k)
         })?;
         Ok(picks(py, made))
     }
 
     #[pyfunction]
-    #[allow(clippy::too_many_arguments, reason = "a shard is three, what it is ranked by two, the rest one each")]
-    #[pyo3(signature = (offsets, ids, size, last_round, complexity=None, eligible=None, numbers=None))]
-    fn first_rounds<'py>(
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None))]
+    fn rounds_reached<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
         ids: Array1Of<'py, u32>,
         size: usize,
-        last_round: u32,
+        k: usize,
+        complexity: Option<Array1Of<'py, f64>>,
+    ) -> PyResult<(Array1<'py, u32>, u32)> {
+        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
+        let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
+        let (reached, end) = py.detach(|| {
+            let rows = Csr::new(offsets, ids, size)?;
+            crate::first_rounds::reached(&Pool { complexity, ..Pool::of(rows) }, k)
+        })?;
+        Ok((reached.into_pyarray(py), end))
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (offsets, ids, into, size, first, cut, complexity=None, eligible=None, reached=None, end=0))]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "a shard is five, what it is ranked by two, the state of the pass three"
+    )]
+    fn first_rounds<'py>(
+        py: Python<'py>,
+        offsets: Array1Of<'py, i64>,
+        ids: Array1Of<'py, u32>,
+        into: Array1Of<'py, u32>,
+        size: usize,
+        first: i64,
+        cut: (f64, i64),
         complexity: Option<Array1Of<'py, f64>>,
         eligible: Option<Array1Of<'py, u8>>,
-        numbers: Option<Array1Of<'py, i64>>,
-    ) -> PyResult<(Array1<'py, i64>, Array1<'py, f64>, Array1<'py, i64>, Array1<'py, u32>, bool)> {
-        let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
-        let numbers = numbers.as_ref().map(|numbers| numbers.as_slice()).transpose()?;
+        reached: Option<Array1Of<'py, u32>>,
+        end: u32,
+    ) -> PyResult<(Array1<'py, i64>, Array1<'py, i64>, Array1<'py, u32>)> {
+        let (offsets, ids, into) = (offsets.as_slice()?, ids.as_slice()?, into.as_slice()?);
         let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
-        let part = py.detach(|| {
-            let rows = Csr::new(offsets, ids, size)?;
-            Partial::of(&Pool { rows, numbers, complexity, eligible }, last_round)
+        let reached = reached.as_ref().map(|rounds| rounds.as_slice()).transpose()?;
+        let cut = Cut { complexity: cut.0, number: cut.1 };
+        let (numbers, (offsets, ids)) = py.detach(|| {
+            let rows = Csr::new(offsets, ids, into.len())?;
+            let shard = Shard { rows, into, size, complexity, eligible, first };
+            reached.map_or_else(|| shard.ahead(cut), |reached| shard.behind(cut, reached, end))
         })?;
-        let (numbers, complexity) = (part.numbers.into_pyarray(py), part.complexity.into_pyarray(py));
-        Ok((numbers, complexity, part.offsets.into_pyarray(py), part.ids.into_pyarray(py), part.dropped))
+        Ok((numbers.into_pyarray(py), offsets.into_pyarray(py), ids.into_pyarray(py)))
     }
 
     #[pyfunction]
@@ -535,14 +571,13 @@ mod core {
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
         let made = py.detach(|| {
             let rows = Csr::new(offsets, ids, size)?;
-            crate::coverage::max_coverage(&Pool { rows, numbers: None, complexity: None, eligible }, weights, k)
+            crate::coverage::max_coverage(&Pool { rows, complexity: None, eligible }, weights, k)
         })?;
         Ok(picks(py, made))
     }
 
     #[pyfunction]
-    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None, numbers=None))]
-    #[allow(clippy::too_many_arguments, reason = "a table is three, what it is ranked by three")]
+    #[pyo3(signature = (offsets, ids, size, k, complexity=None, eligible=None))]
     fn most_complex<'py>(
         py: Python<'py>,
         offsets: Array1Of<'py, i64>,
@@ -551,15 +586,13 @@ mod core {
         k: usize,
         complexity: Option<Array1Of<'py, f64>>,
         eligible: Option<Array1Of<'py, u8>>,
-        numbers: Option<Array1Of<'py, i64>>,
     ) -> PyResult<Array1<'py, i64>> {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
         let complexity = complexity.as_ref().map(|values| values.as_slice()).transpose()?;
         let eligible = eligible.as_ref().map(|mask| mask.as_slice()).transpose()?;
-        let numbers = numbers.as_ref().map(|numbers| numbers.as_slice()).transpose()?;
         let rows = py.detach(|| {
             let rows = Csr::new(offsets, ids, size)?;
-            crate::rank::most_complex(&Pool { rows, numbers, complexity, eligible }, k)
+            crate::rank::most_complex(&Pool { rows, complexity, eligible }, k)
         })?;
         Ok(rows.into_pyarray(py))
     }

@@ -15,8 +15,6 @@ const BLOCK: usize = 1 << 16;
 pub struct Pool<'a> {
     /// The samples' tags.
     pub rows: Csr<'a>,
-    /// The number of each row in the whole pool, where `rows` are a part of it; by default the position. Breaks ties.
-    pub numbers: Option<&'a [i64]>,
     /// What to rank by in place of the number of tags; finite.
     pub complexity: Option<&'a [f64]>,
     /// Not 0 where the row may be picked; by default everywhere.
@@ -26,7 +24,7 @@ pub struct Pool<'a> {
 impl<'a> Pool<'a> {
     /// All of `rows`, ranked by their number of tags.
     pub fn of(rows: Csr<'a>) -> Self {
-        Self { rows, numbers: None, complexity: None, eligible: None }
+        Self { rows, complexity: None, eligible: None }
     }
 
     /// Whether the row may be picked: it is eligible, and holds a tag.
@@ -34,17 +32,12 @@ impl<'a> Pool<'a> {
         !self.rows.row(row).is_empty() && self.eligible.is_none_or(|mask| mask.get(row).is_some_and(|&on| on != 0))
     }
 
-    /// The number of a row in the whole pool.
-    pub fn number(&self, row: usize) -> i64 {
-        self.numbers.and_then(|numbers| numbers.get(row).copied()).unwrap_or(row as i64)
-    }
-
     /// What a row is ranked by.
     pub fn complexity(&self, row: usize) -> f64 {
         self.complexity.and_then(|c| c.get(row).copied()).unwrap_or(self.rows.row(row).len() as f64)
     }
 
-    /// The rows that may be picked and whose complexity reaches `least`, by complexity descending, then by number.
+    /// The rows that may be picked and whose complexity reaches `least`, by complexity descending, then by row.
     pub fn ranked(&self, least: f64) -> Result<Vec<u32>> {
         self.check()?;
         let blocks = (0..self.rows.len()).into_par_iter().step_by(BLOCK).map(|first| {
@@ -60,17 +53,17 @@ impl<'a> Pool<'a> {
         self.in_order(blocks.collect::<Vec<_>>().concat())
     }
 
-    /// `rows`, which rise, by complexity descending, then by number.
+    /// `rows`, which rise, by complexity descending, then by row.
     pub fn in_order(&self, rows: Vec<u32>) -> Result<Vec<u32>> {
         self.check()?;
-        if self.complexity.is_none() && self.numbers.is_none() {
+        if self.complexity.is_none() {
             return Ok(self.by_length(&rows));
         }
         // One integer a row whose order is the rank's: the bits of the complexity, so turned that larger comes first.
-        let key = |row: u32| (descending(self.complexity(row as usize)), self.number(row as usize), row);
+        let key = |row: u32| (descending(self.complexity(row as usize)), row);
         let mut keys: Vec<_> = rows.into_iter().map(key).collect();
         keys.par_sort_unstable();
-        Ok(keys.into_iter().map(|(_, _, row)| row).collect())
+        Ok(keys.into_iter().map(|(_, row)| row).collect())
     }
 
     /// A complexity that at least `count` rows reach, where there are as many: about the largest such.
@@ -116,7 +109,6 @@ impl<'a> Pool<'a> {
     pub(crate) fn check(&self) -> Result<()> {
         let expected = self.rows.len();
         let lengths = [
-            ("numbers", self.numbers.map_or(expected, <[_]>::len)),
             ("complexity", self.complexity.map_or(expected, <[_]>::len)),
             ("eligible", self.eligible.map_or(expected, <[_]>::len)),
         ];
@@ -160,9 +152,9 @@ impl<'a> Pool<'a> {
     }
 }
 
-/// The first `k` rows that may be picked, by complexity descending, then by number: tag count alone, no diversity.
+/// The first `k` rows that may be picked, by complexity descending, then by row: tag count alone, no diversity.
 pub fn most_complex(pool: &Pool<'_>, k: usize) -> Result<Vec<i64>> {
-    Ok(pool.ranked(f64::NEG_INFINITY)?.into_iter().take(k).map(|row| pool.number(row as usize)).collect())
+    Ok(pool.ranked(f64::NEG_INFINITY)?.into_iter().take(k).map(i64::from).collect())
 }
 
 /// Bits whose order as integers is the reverse of the order of finite floats; -0.0 and 0.0 are one.

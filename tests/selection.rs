@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use instag::complexity_first::{Partial, Picks, complexity_first};
+use instag::complexity_first::{Picks, complexity_first};
 use instag::coverage::max_coverage;
-use instag::csr::{Csr, Rows};
+use instag::csr::{Csr, DROPPED, Rows, remap};
 use instag::draw::draw;
+use instag::first_rounds::{Cut, Shard, reached};
 use instag::rank::Pool;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -103,36 +104,63 @@ proptest! {
     }
 
     #[test]
-    fn shards_in_any_order_and_nesting_are_the_whole(
-        rows in rows_of_tags(),
+    fn what_shards_keep_is_picked_from_as_the_pool_is(
+        (rows, complexity) in rows_of_tags().prop_flat_map(|rows| {
+            let rows_n = rows.len();
+            (Just(rows), proptest::option::of(vec(-2.0..3.0f64, rows_n)))
+        }),
+        into in vec(prop_oneof![3 => 0..SIZE, 1 => Just(DROPPED)], SIZE as usize),
+        skipped in proptest::option::of(vec(0u8..4, 60)),
         cuts in vec(0usize..60, 0..5),
-        order in any::<u64>(),
-        last_round in 1u32..8,
+        (line, number) in (-2.0..5.0f64, 0i64..60),
         k in 1usize..40,
     ) {
+        let (complexity, line) = (complexity.as_deref(), if complexity.is_some() { line } else { line.round() });
         let (offsets, ids) = csr(&rows);
-        let whole = Csr::new(&offsets, &ids, SIZE as usize).unwrap();
+        let (offsets, ids) = remap(Csr::new(&offsets, &ids, SIZE as usize).unwrap(), &into, SIZE as usize).unwrap();
+        let eligible = skipped.as_deref().map(|mask| &mask[..rows.len()]);
+        let pool = Pool { rows: Csr::new(&offsets, &ids, SIZE as usize).unwrap(), complexity, eligible };
+        let expected = complexity_first(&pool, k).unwrap();
+
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(rows.len())).chain([0, rows.len()]).collect();
         cuts.sort_unstable();
-        let mut parts: Vec<Partial> = cuts.windows(2).map(|bounds| {
-            let (offsets, ids) = csr(&rows[bounds[0]..bounds[1]]);
-            let numbers: Vec<i64> = (bounds[0] as i64..bounds[1] as i64).collect();
-            let shard = Csr::new(&offsets, &ids, SIZE as usize).unwrap();
-            Partial::of(&Pool { numbers: Some(&numbers), ..Pool::of(shard) }, last_round).unwrap()
-        }).collect();
-        let mut bits = order;
-        while parts.len() > 1 {
-            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let a = parts.swap_remove((bits >> 33) as usize % parts.len());
-            let b = parts.swap_remove((bits >> 13) as usize % parts.len());
-            parts.push(Partial::merge(&[a, b]).unwrap());
-        }
-        let expected = complexity_first(&Pool::of(whole), k).unwrap();
-        match parts[0].finish(k) {
-            Ok(picks) => prop_assert_eq!(picks, expected),
-            // It may refuse only where the rounds kept hold fewer than k samples.
-            Err(_) => prop_assert!(expected.rounds.last() > Some(&(last_round as i32)) || expected.rows.len() < k),
-        }
+        let cut = Cut { complexity: line, number };
+        let gathered = |state: Option<(&[u32], u32)>| {
+            let mut kept: (Vec<i64>, Vec<Vec<u32>>) = (vec![], vec![]);
+            for bounds in cuts.windows(2) {
+                let (offsets, ids) = csr(&rows[bounds[0]..bounds[1]]);
+                let shard = Shard {
+                    rows: Csr::new(&offsets, &ids, SIZE as usize).unwrap(),
+                    into: &into,
+                    size: SIZE as usize,
+                    complexity: complexity.map(|values| &values[bounds[0]..bounds[1]]),
+                    eligible: eligible.map(|mask| &mask[bounds[0]..bounds[1]]),
+                    first: bounds[0] as i64,
+                };
+                let (numbers, (offsets, ids)) = match state {
+                    None => shard.ahead(cut).unwrap(),
+                    Some((reached, end)) => shard.behind(cut, reached, end).unwrap(),
+                };
+                kept.0.extend(numbers);
+                kept.1.extend(Csr::new(&offsets, &ids, SIZE as usize).unwrap().rows().map(<[u32]>::to_vec));
+            }
+            kept
+        };
+        let pool_of = |(numbers, rows): &(Vec<i64>, Vec<Vec<u32>>)| {
+            (csr(rows), complexity.map(|values| numbers.iter().map(|&at| values[at as usize]).collect::<Vec<_>>()))
+        };
+        let mut kept = gathered(None);
+        let ((offsets, ids), ranks) = pool_of(&kept);
+        let ahead = Csr::new(&offsets, &ids, SIZE as usize).unwrap();
+        let state = reached(&Pool { complexity: ranks.as_deref(), ..Pool::of(ahead) }, k).unwrap();
+        let (numbers, others) = gathered(Some((&state.0, state.1)));
+        kept.0.extend(numbers);
+        kept.1.extend(others);
+        let ((offsets, ids), ranks) = pool_of(&kept);
+        let both = Csr::new(&offsets, &ids, SIZE as usize).unwrap();
+        let mut picks = complexity_first(&Pool { complexity: ranks.as_deref(), ..Pool::of(both) }, k).unwrap();
+        picks.rows.iter_mut().for_each(|row| *row = kept.0[*row as usize]);
+        prop_assert_eq!(picks, expected);
     }
 
     #[test]

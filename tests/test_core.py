@@ -48,6 +48,8 @@ def argument(rng: random.Random, hint: str) -> Any:
         return rng.choice([texts, texts, texts, lists, pl.Series([1, 2])])
     if hint.startswith("tuple[int"):
         return (rng.randrange(3), 0, 0)
+    if hint.startswith("tuple[float"):
+        return rng.choice([0.0, 1.0, 2.0, float("-inf"), float("nan")]), rng.randrange(9)
     choices: dict[str, list[Any]] = {
         "int": [0, 1, 2, 5, 6, 20],
         "float": [0.0, 0.5, 0.99, 1.0, -1.0, float("nan")],
@@ -60,14 +62,14 @@ def argument(rng: random.Random, hint: str) -> Any:
 
 @pytest.mark.parametrize("size", [2**32, 2**40, 2**62])
 @pytest.mark.parametrize(
-    "name", ["tag_counts", "frequent_itemsets", "count_pairs", "first_rounds", "complexity_first", "max_coverage"]
+    "name", ["tag_counts", "frequent_itemsets", "count_pairs", "rounds_reached", "complexity_first", "max_coverage"]
 )
 def test_a_vocabulary_that_ids_cannot_number_is_refused_before_memory_is_taken(name: str, size: int) -> None:
     more = {
         "tag_counts": (),
         "frequent_itemsets": (1, 3, 10),
         "count_pairs": (np.array([], np.uint32), np.array([], np.uint32)),
-        "first_rounds": (1,),
+        "rounds_reached": (1,),
         "complexity_first": (1, None, None),
         "max_coverage": (1, None, None),
     }

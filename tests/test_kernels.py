@@ -176,6 +176,18 @@ def test_first_places_equal_the_oracle(rows: Rows, draw: st.DataObject) -> None:
         assert found.tolist() == expected
 
 
+@given(rows_of_ids, st.lists(st.integers(-1, 9), max_size=12))
+def test_rows_are_taken_by_number(rows: Rows, listed: list[int]) -> None:
+    numbers = np.array(listed, dtype=np.int64)
+    if any(not 0 <= number < len(rows) for number in listed):
+        with pytest.raises(ValueError, match=f"`rows` are numbered from 0 to {len(rows) - 1}"):
+            _core.take(offsets(rows), ids(rows), numbers)
+        return
+    taken = _core.take(offsets(rows), ids(rows), numbers)
+    expected = [rows[number] for number in listed]
+    assert [array.tolist() for array in taken] == [offsets(expected).tolist(), ids(expected).tolist()]
+
+
 @given(rows_of_ids, st.integers(0, 15), st.data())
 def test_the_most_complex_equal_the_oracle(rows: Rows, k: int, draw: st.DataObject) -> None:
     ranks = st.lists(st.sampled_from([-1.0, -0.0, 0.0, 0.5, 1e300]), min_size=len(rows), max_size=len(rows))

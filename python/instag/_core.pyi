@@ -52,6 +52,9 @@ def tag_counts(offsets: I64, ids: U32, size: int, into: U32 | None = None) -> I6
 def remap(offsets: I64, ids: U32, into: U32, size: int) -> tuple[I64, U32]:
     """Each id replaced by `into[id]`, dropped where that is 2**32 - 1, the first of equal ids in a row kept."""
 
+def take(offsets: I64, ids: U32, rows: I64) -> tuple[I64, U32]:
+    """The rows of these numbers, in this order."""
+
 def union_rows(offsets: I64, ids: U32, groups: I64, size: int) -> tuple[I64, U32]:
     """The union of neighbouring rows: group `g` is rows `groups[g]` up to `groups[g + 1]`."""
 
@@ -154,28 +157,34 @@ def complexity_first(
     k: int,
     complexity: F64 | None = None,
     eligible: U8 | None = None,
-    numbers: I64 | None = None,
 ) -> tuple[I64, I32, I64]:
     """Algorithm 1 of #InsTag in one pass: (rows in pick order, their rounds from 1, tags new in the round).
 
-    Samples rank by `complexity` (by default the number of tags) descending, then by row; a row's number is its entry in
-    `numbers`, by default its place. Fewer than `k` come back where fewer are eligible (not 0) and hold a tag.
+    Samples rank by `complexity` (by default the number of tags) descending, then by row. Fewer than `k` come back where
+    fewer are eligible (not 0) and hold a tag.
     """
+
+def rounds_reached(offsets: I64, ids: U32, size: int, k: int, complexity: F64 | None = None) -> tuple[U32, int]:
+    """How far `complexity_first` comes: the highest round of a sample that holds each tag, and the first not needed."""
 
 def first_rounds(
     offsets: I64,
     ids: U32,
+    into: U32,
     size: int,
-    last_round: int,
+    first: int,
+    cut: tuple[float, int],
     complexity: F64 | None = None,
     eligible: U8 | None = None,
-    numbers: I64 | None = None,
-) -> tuple[I64, F64, I64, U32, bool]:
-    """What a shard can add to `complexity_first` in rounds up to `last_round`, as a smaller table of its samples.
+    reached: U32 | None = None,
+    end: int = 0,
+) -> tuple[I64, I64, U32]:
+    """What `complexity_first` may pick from a shard: (numbers in the pool, ascending, offsets and ids of their tags).
 
-    (numbers, complexity, offsets, ids, whether samples were left out), in rank order. Of shards put together, or of
-    several such tables, the first rounds are those of the whole pool: exact where rounds up to `last_round` hold
-    enough samples, or none was left out.
+    The shard's first row is number `first` of the pool, and `into[id]` the pool's id (2**32 - 1: dropped). Without
+    `reached` the samples of larger complexity than `cut[0]`, and of equal complexity those numbered below `cut[1]`;
+    with what `rounds_reached` gave for these, of all shards, those of the others that still count. The selection from
+    the samples kept is the selection from the pool.
     """
 
 def max_coverage(
@@ -190,7 +199,6 @@ def most_complex(
     k: int,
     complexity: F64 | None = None,
     eligible: U8 | None = None,
-    numbers: I64 | None = None,
 ) -> I64:
     """The first `k` rows that hold a tag, by `complexity` (by default the number of tags) descending, then by row."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instag import _core
-from instag.shards import each, joined
+from instag.shards import each, in_turn, joined
 from instag.table import TagTable
 
 if TYPE_CHECKING:
@@ -21,45 +21,52 @@ if TYPE_CHECKING:
 # (rows in pick order, rounds, tags new in the round)
 Picks = tuple["NDArray[np.int64]", "NDArray[np.int32] | None", "NDArray[np.int64] | None"]
 
-EVERY_ROUND = 2**32 - 2
+AHEAD = 128  # 1 in so many samples are looked at before the rest
+SAMPLE = 1 << 16  # samples that tell how complex those are
 
 
 def complexity_first(table: TagRows, k: int, complexity: Ranks, eligible: Mask) -> Picks:
     """Algorithm 1 of the paper: see `instag.select`.
 
-    Shards are read one after the other, and of what was read so far only samples of the first rounds are kept: rounds
-    among some of the samples are lower bounds of the pool's. How many rounds are needed is guessed from the first shard
-    (13 there were 15 in ten times as many samples); a guess that was too low is doubled, and all is read again.
+    Of shards first the most complex samples are gathered: the pass over them leaves the pool's own counters, which tell
+    of every other shard row by itself whether it can be picked. Shards are read twice, and few rows of them renamed.
     """
-    if len(table.starts) <= 2:
+    if isinstance(table, TagTable) or len(table.starts) <= 2:
         return _core.complexity_first(*table.whole().csr, k, complexity, _bits(eligible, slice(None)))
-    shard = table.shard(0)
-    alone = _core.complexity_first(*shard.csr, k, *_of_shard(complexity, eligible, 0, len(shard)))[1]
-    last_round = int(alone[-1] * 3 // 2) + 2 if len(alone) else 2
-    while True:
-        numbers, ranks, rows, dropped = _first_rounds(table, last_round, complexity, eligible)
-        picks = _core.complexity_first(*rows.csr, k, ranks, None, numbers)
-        # Samples kept may lie beyond the last round in the pool: their ranks are not told by what is here.
-        if not dropped or (len(picks[0]) == k and int(picks[1][-1]) <= last_round):
-            return picks
-        last_round = min(2 * last_round, EVERY_ROUND)
+    size, cut = len(table.vocabulary), _cut(table, k, complexity, eligible)
+
+    def gathered(*state: Any) -> tuple[NDArray[np.int64], TagTable]:
+        def of_shard(at: int) -> tuple[NDArray[np.int64], TagTable]:
+            first, end = table.starts[at : at + 2].tolist()
+            ranks = _of_shard(complexity, eligible, first, end)
+            numbers, offsets, ids = _core.first_rounds(*table.stored(at), size, first, cut, *ranks, *state)
+            return numbers, TagTable(table.vocabulary, offsets, ids, _checked=True)
+
+        numbers, tables = zip(*in_turn(of_shard, range(len(table.starts) - 1)), strict=True)
+        return np.concatenate(numbers), joined(table.vocabulary, tables)
+
+    numbers, rows = gathered()
+    reached = _core.rounds_reached(*rows.csr, k, None if complexity is None else complexity[numbers])
+    others, rest = gathered(*reached)
+    # In rank order, where complexities are equal: those of the second part lie behind the cut.
+    numbers, rows = np.concatenate([numbers, others]), joined(table.vocabulary, [rows, rest])
+    picked, rounds, gains = _core.complexity_first(*rows.csr, k, None if complexity is None else complexity[numbers])
+    return numbers[picked], rounds, gains
 
 
-def _first_rounds(
-    table: TagRows, last_round: int, complexity: Ranks, eligible: Mask
-) -> tuple[NDArray[np.int64], NDArray[np.float64], TagTable, bool]:
-    """The samples that may lie in the first rounds: (numbers, what they rank by, tags, whether others are left out)."""
-    numbers, ranks = np.zeros(0, np.int64), np.zeros(0)
-    rows, left_out = TagTable(table.vocabulary, np.zeros(1, np.int64), np.zeros(0, np.uint32), _checked=True), False
-    for shard, first in each(table, lambda shard, first: (shard, first)):
-        here = slice(first, first + len(shard))
-        numbers = np.concatenate([numbers, np.arange(here.start, here.stop)])
-        ranks = np.concatenate([ranks, np.diff(shard.offsets) if complexity is None else complexity[here]])
-        bits = None if eligible is None else np.concatenate([np.ones(len(rows), bool), eligible[here]]).view(np.uint8)
-        both = joined(table.vocabulary, [rows, shard])
-        numbers, ranks, offsets, ids, dropped = _core.first_rounds(*both.csr, last_round, ranks, bits, numbers)
-        rows, left_out = TagTable(table.vocabulary, offsets, ids, _checked=True), left_out or dropped
-    return numbers, ranks, rows, left_out
+def _cut(table: TagRows, k: int, complexity: Ranks, eligible: Mask) -> tuple[float, int]:
+    """A place in the rank order, ahead of which lie about as many samples as are worth looking at first.
+
+    It decides the cost alone, so a sample of the rows tells it; fewer than `k` ahead would leave none to be dropped.
+    """
+    count = len(table) if eligible is None else np.count_nonzero(eligible)
+    ahead, step = max(count // AHEAD, 2 * k), count // SAMPLE + 1
+    if ahead >= count:
+        return -np.inf, 0
+    rows = np.arange(0, count, step) if eligible is None else np.flatnonzero(eligible)[::step]
+    ranks = np.diff(table.take(rows).offsets) if complexity is None else complexity[rows]
+    at = np.lexsort((rows, -ranks))[min(ahead // step, len(rows) - 1)]
+    return float(ranks[at]), int(rows[at])
 
 
 def most_complex(table: TagRows, k: int, complexity: Ranks, eligible: Mask) -> Picks:

@@ -60,8 +60,16 @@ class TagShards:
 
     def shard(self, at: int) -> TagTable:
         """One shard as a table over the whole vocabulary; it holds the rows from `starts[at]` to `starts[at + 1]`."""
-        offsets, ids = _core.remap(*self._stored[at].load(), self._maps[at], len(self.vocabulary))
-        return TagTable(self.vocabulary, offsets, ids, _checked=True)
+        return self._renamed(at, *self._stored[at].load())
+
+    def stored(self, at: int) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.uint32]]:
+        """One shard as it is kept: offsets, ids of its own, and the id in the vocabulary (or `DROPPED`) of each."""
+        return *self._stored[at].load(), self._maps[at]
+
+    def _renamed(self, at: int, offsets: NDArray[np.int64], ids: NDArray[np.uint32]) -> TagTable:
+        """Rows of a shard, of its own ids, over the whole vocabulary."""
+        made = _core.remap(offsets, ids, self._maps[at], len(self.vocabulary))
+        return TagTable(self.vocabulary, *made, _checked=True)
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
@@ -94,13 +102,18 @@ class TagShards:
         """The rows of these numbers, in this order, as one table; reads the shards that hold any of them."""
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
             raise DataError(f"rows are numbered from 0 to {len(self) - 1}, others were asked for")
-        order = np.argsort(rows, kind="stable")
-        rising = rows[order]
+        # Sorted as one integer each, the row above its place: several times as fast as `argsort`.
+        bits = len(rows).bit_length()
+        packed = np.sort(rows << bits | np.arange(len(rows)))
+        rising, order = packed >> bits, packed & ((1 << bits) - 1)
         bounds = np.searchsorted(rising, self.starts)
-        held = {int(first): slice(*bounds[at : at + 2]) for at, first in enumerate(self.starts[:-1])}
         only = np.flatnonzero(np.diff(bounds)).tolist()
-        taken = each(self, lambda shard, first: shard.take(rising[held[first]] - first), only=only)
-        return joined(self.vocabulary, list(taken)).take(places(order))
+
+        def of_shard(at: int) -> TagTable:
+            own = rising[slice(*bounds[at : at + 2])] - self.starts[at]
+            return self._renamed(at, *_core.take(*self._stored[at].load(), own))
+
+        return joined(self.vocabulary, list(in_turn(of_shard, only))).take(places(order))
 
     def whole(self) -> TagTable:
         """All rows as one table, in memory."""
@@ -116,18 +129,19 @@ class TagShards:
 TagRows: TypeAlias = "TagTable | TagShards"
 
 
-def each(table: TagRows, work: Callable[[TagTable, int], T], only: Sequence[int] | None = None) -> Iterator[T]:
-    """`work(shard, number of its first row)` of every shard (or `only` those), in order, some of them at a time.
+def each(table: TagRows, work: Callable[[TagTable, int], T]) -> Iterator[T]:
+    """`work(shard, number of its first row)` of every shard, in order, some of them at a time.
 
     >>> table = TagTable.from_arrays(["math", "art"], [0, 1, 3], [0, 0, 1])
     >>> list(each(table, lambda shard, first: (first, len(shard))))
     [(0, 2)]
     """
-    numbers = range(len(table.starts) - 1) if only is None else only
+    numbers = range(len(table.starts) - 1)
+    return in_turn(lambda at: work(table.shard(at), int(table.starts[at])), numbers)
 
-    def run(at: int) -> T:
-        return work(table.shard(at), int(table.starts[at]))
 
+def in_turn(run: Callable[[int], T], numbers: Sequence[int]) -> Iterator[T]:
+    """`run(number)` of every one of `numbers`, in order, some of them at a time."""
     if len(numbers) < 2:
         yield from map(run, numbers)
         return

@@ -138,10 +138,7 @@ class TagTable:
         >>> TagTable.from_arrays(["math", "art"], [0, 1, 2], [0, 1]).take(np.array([1, 1])).to_series().to_list()
         [['art'], ['art']]
         """
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.concatenate([[0], lengths.cumsum()])
-        at = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return TagTable(self.vocabulary, offsets, self.ids[at], _checked=True)
+        return TagTable(self.vocabulary, *_core.take(self.offsets, self.ids, rows), _checked=True)
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
