@@ -37,10 +37,11 @@ fmt: setup ## format Rust and Python in place
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: build ## the core's kernels, then the comparisons with what people use today
+bench: build ## the core's kernels, growth with the size, then the comparisons with what people use today
 	$(PY) -m pip install --quiet --requirement benches/requirements.txt
-	$(PY) benches/run.py
 	cargo bench --locked
+	$(PY) benches/scale.py
+	$(PY) benches/run.py
 
 demo: build ## the main job, offline, on examples/: makes demo-run/
 	$(BIN)/instag run examples/demo.toml

@@ -401,3 +401,11 @@ def test_threads_are_as_many_as_asked_for_and_the_result_the_same(chats: Path, t
         assert 10_000_000 < json.loads(summary)["peak_memory_bytes"] < 10_000_000_000
         found[threads] = (tmp_path / str(threads) / "select" / "selected.jsonl").read_bytes()
     assert found[1] == found[3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of the parent as Linux hands it on")
+def test_the_peak_of_memory_is_not_that_of_the_parent() -> None:
+    child = "from instag.memory import peak_memory_bytes; print(peak_memory_bytes())"
+    parent = "import subprocess, sys; held = b'x' * (300 << 20); subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    done = subprocess.run([sys.executable, "-c", parent, child], capture_output=True, text=True, check=True)
+    assert 1 << 20 < int(done.stdout) < 200 << 20

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from instag.errors import InstagError
+from instag.memory import peak_memory_bytes
 from instag.progress import Talk, shown_lines
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -124,17 +125,7 @@ def _said(options: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any
 
 def _finish(summary: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({**summary, "peak_memory_bytes": _peak_memory_bytes()}, ensure_ascii=False))
-
-
-def _peak_memory_bytes() -> int | None:
-    """The most memory this process has held, None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+        click.echo(json.dumps({**summary, "peak_memory_bytes": peak_memory_bytes()}, ensure_ascii=False))
 
 
 class _InOrder(click.Group):

@@ -18,6 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instag.memory import peak_memory_bytes
+
 if TYPE_CHECKING:
     from instag.bench.racing import Contender
 
@@ -45,24 +47,6 @@ class Alone:
         with open(path, "wb") as file:
             pickle.dump(self._contender.told(self._answer), file, protocol=5)
         return {}
-
-
-def peak_memory_bytes() -> int | None:
-    """The most memory this program has held; None where the system does not tell.
-
-    Not `ru_maxrss` on Linux: a process begins with that of the one it was started from.
-    """
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def limit_memory(most_bytes: int) -> None:

@@ -31,7 +31,14 @@ from instag.progress import Talk
 LIMIT_SECONDS = 300.0
 
 # What pip calls what Python imports, where they differ.
-_PACKAGES = {"Stemmer": "PyStemmer", "faiss": "faiss-cpu", "fim": "pyfim", "submodlib": "submodlib-py"}
+_PACKAGES = {
+    "Stemmer": "PyStemmer",
+    "apricot": "apricot-select",
+    "efficient_apriori": "efficient-apriori",
+    "faiss": "faiss-cpu",
+    "fim": "pyfim",
+    "submodlib": "submodlib-py",
+}
 
 
 @dataclass(frozen=True)
