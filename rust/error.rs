@@ -39,6 +39,8 @@ pub enum Error {
     },
     /// The column is not a column of strings (or of lists of strings).
     Column(String),
+    /// A Parquet file that cannot be read or written, or lacks what is asked for.
+    Parquet(String),
     /// The work would pass a stated limit.
     Limit {
         /// What was about to be passed.
@@ -68,6 +70,7 @@ impl fmt::Display for Error {
             }
             Self::Setting { name, reason } => write!(f, "`{name}` {reason}"),
             Self::Column(found) => write!(f, "expected a column of strings or of lists of strings, found {found}"),
+            Self::Parquet(reason) => write!(f, "{reason}"),
             Self::Limit { what, hint } => write!(f, "{what}\nhint: {hint}"),
             Self::Memory { bytes } => write!(f, "memory ran out: an array of {bytes} bytes could not be had"),
         }
@@ -75,3 +78,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<parquet::errors::ParquetError> for Error {
+    fn from(error: parquet::errors::ParquetError) -> Self {
+        Self::Parquet(error.to_string())
+    }
+}

@@ -91,7 +91,7 @@ impl<'a> Shard<'a> {
     fn of(chunks: &[Lists<'a>], rows: Range<usize>, limits: Limits) -> Result<Self> {
         let vocabulary = Vocabulary::within(limits);
         let mut shard = Self { limits, vocabulary, ends: reserved(rows.len())?, ..Self::default() };
-        let mut start = 0;
+        let (mut start, mut coded) = (0, Coded::default());
         for lists in chunks {
             let within = rows.start.max(start) - start..rows.end.clamp(start, start + lists.len()) - start;
             start += lists.len();
@@ -100,7 +100,7 @@ impl<'a> Shard<'a> {
                 shard.ends.extend(std::iter::repeat_n(shard.ids.len() as i64, empty));
                 continue;
             };
-            shard.add_column(lists, values, within)?;
+            shard.add_column(lists, values, within, &mut coded)?;
         }
         if shard.vocabulary.is_full() {
             return Err(full());
@@ -109,7 +109,13 @@ impl<'a> Shard<'a> {
         Ok(shard)
     }
 
-    fn add_column(&mut self, lists: &Lists<'a>, values: &'a ArrayRef, rows: Range<usize>) -> Result<()> {
+    fn add_column(
+        &mut self,
+        lists: &Lists<'a>,
+        values: &'a ArrayRef,
+        rows: Range<usize>,
+        coded: &mut Coded<'a>,
+    ) -> Result<()> {
         match values.data_type() {
             DataType::Utf8View => self.add_views(lists, values.as_string_view(), rows)?,
             DataType::Utf8 => self.add_plain(lists, values.as_string::<i32>(), rows)?,
@@ -118,7 +124,7 @@ impl<'a> Shard<'a> {
             DataType::Dictionary(keys, _) => {
                 macro_rules! add_codes {
                     ($key:ty) => {
-                        self.add_codes(lists, values.as_dictionary::<$key>(), rows)?
+                        self.add_codes(lists, values.as_dictionary::<$key>(), rows, coded)?
                     };
                 }
                 downcast_integer! {
@@ -183,15 +189,16 @@ impl<'a> Shard<'a> {
         })
     }
 
-    /// Codes are ids but for one table: a value of the dictionary is looked up when its code is first met.
+    /// Codes are ids but for one table: a value of the dictionary is looked up when its code is first met. Chunks of a
+    /// file share a dictionary, and the table.
     fn add_codes<K: ArrowDictionaryKeyType>(
         &mut self,
         lists: &Lists<'a>,
         values: &'a DictionaryArray<K>,
         rows: Range<usize>,
+        coded: &mut Coded<'a>,
     ) -> Result<()> {
-        let words = borrow_strs(values.values().as_ref())?;
-        let mut met = vec![NONE; words.len()];
+        let Coded { words, met, .. } = coded.of(values.values())?;
         let keys = values.keys();
         self.add(lists, rows, |vocabulary, at, codes| {
             for (at, code) in at.zip(codes) {
@@ -273,6 +280,25 @@ impl<'a> Shard<'a> {
         self.ids.truncate(start + kept);
         let before = |end: usize| if end < codes.len() { marks[end] as usize } else { kept };
         self.ends.extend(ends.iter().map(|&end| (start + before(end)) as i64));
+    }
+}
+
+/// The dictionary of the chunk read last, and the ids of its values that were met.
+#[derive(Default)]
+struct Coded<'a> {
+    dictionary: Option<&'a ArrayRef>,
+    words: Vec<Option<&'a str>>,
+    met: Vec<u32>,
+}
+
+impl<'a> Coded<'a> {
+    fn of(&mut self, dictionary: &'a ArrayRef) -> Result<&mut Self> {
+        if self.dictionary.is_none_or(|last| !last.to_data().ptr_eq(&dictionary.to_data())) {
+            let words = borrow_strs(dictionary.as_ref())?;
+            let met = vec![NONE; words.len()];
+            *self = Self { dictionary: Some(dictionary), words, met };
+        }
+        Ok(self)
     }
 }
 

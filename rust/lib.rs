@@ -24,6 +24,7 @@ pub mod itemset_rules;
 pub mod keyphrase;
 pub mod lexical;
 pub mod merging;
+pub mod parquet_read;
 mod places;
 pub mod porter;
 pub mod rank;

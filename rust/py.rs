@@ -11,6 +11,8 @@
 #![allow(clippy::wildcard_imports, reason = "`#[pymodule]` wants a module, which sees what this file imports")]
 
 use std::ffi::CStr;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
@@ -26,6 +28,7 @@ use crate::complexity_first::Picks;
 use crate::csr::Csr;
 use crate::error::Error;
 use crate::first_rounds::{Cut, Shard};
+use crate::parquet_read::read_lists;
 use crate::rank::Pool;
 use crate::records;
 use crate::rule_form::{self, Stemmer};
@@ -127,6 +130,29 @@ type ReadBlock = ((ArrowTable, ArrowTable, ArrowTable), usize, (i64, i64, i64), 
 
 type Array1Of<'py, T> = PyReadonlyArray1<'py, T>;
 
+/// The vocabulary, the offsets, the ids, the counts.
+type Interned<'py> = (ArrowTable, Array1<'py, i64>, Array1<'py, u32>, Array1<'py, i64>);
+
+fn interned<'py>(py: Python<'py>, chunks: &[ArrayRef], at_once: Option<usize>) -> PyResult<Interned<'py>> {
+    let (made, vocabulary) = py.detach(|| {
+        let made = match at_once {
+            None => crate::intern::intern(chunks)?,
+            Some(at_once) => crate::intern::intern_shard(chunks, at_once)?,
+        };
+        let vocabulary = ArrowTable::strings("tag", &made.vocabulary)?;
+        Ok::<_, PyErr>((made, vocabulary))
+    })?;
+    Ok((vocabulary, made.offsets.into_pyarray(py), made.ids.into_pyarray(py), made.counts.into_pyarray(py)))
+}
+
+fn opened(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(|error| unreadable(path, Error::Parquet(error.to_string())))
+}
+
+fn unreadable(path: &Path, error: Error) -> Error {
+    Error::Parquet(format!("`{}` cannot be read: {error}", path.display()))
+}
+
 #[pymodule(name = "_core")]
 mod core {
     use super::*;
@@ -142,20 +168,30 @@ mod core {
 
     #[pyfunction]
     #[pyo3(signature = (column, at_once=None))]
-    fn intern<'py>(
+    fn intern<'py>(py: Python<'py>, column: Column, at_once: Option<usize>) -> PyResult<Interned<'py>> {
+        interned(py, &column.0, at_once)
+    }
+
+    #[pyfunction]
+    fn row_groups(py: Python<'_>, path: PathBuf) -> PyResult<Vec<i64>> {
+        Ok(py.detach(|| crate::parquet_read::row_groups(&opened(&path)?).map_err(|error| unreadable(&path, error)))?)
+    }
+
+    #[pyfunction]
+    #[pyo3(signature = (files, column, at_once=None))]
+    fn read_tags<'py>(
         py: Python<'py>,
-        column: Column,
+        files: Vec<(PathBuf, usize, usize)>,
+        column: &str,
         at_once: Option<usize>,
-    ) -> PyResult<(ArrowTable, Array1<'py, i64>, Array1<'py, u32>, Array1<'py, i64>)> {
-        let (made, vocabulary) = py.detach(|| {
-            let made = match at_once {
-                None => crate::intern::intern(&column.0)?,
-                Some(at_once) => crate::intern::intern_shard(&column.0, at_once)?,
+    ) -> PyResult<Interned<'py>> {
+        let chunks = py.detach(|| {
+            let read = |(path, start, end): &(PathBuf, usize, usize)| {
+                read_lists(opened(path)?, column, *start..*end).map_err(|error| unreadable(path, error))
             };
-            let vocabulary = ArrowTable::strings("tag", &made.vocabulary)?;
-            Ok::<_, PyErr>((made, vocabulary))
+            Ok::<_, Error>(files.iter().map(read).collect::<Result<Vec<_>, _>>()?.concat())
         })?;
-        Ok((vocabulary, made.offsets.into_pyarray(py), made.ids.into_pyarray(py), made.counts.into_pyarray(py)))
+        interned(py, &chunks, at_once)
     }
 
     #[pyfunction]

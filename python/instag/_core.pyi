@@ -5,6 +5,7 @@ contiguous. Columns of strings are taken from anything with `__arrow_c_stream__`
 `ArrowTable`, which `polars.DataFrame` takes. The GIL is released while a kernel runs.
 """
 
+from collections.abc import Sequence
 from typing import Any, final
 
 import numpy as np
@@ -32,6 +33,17 @@ def intern(column: pl.Series, at_once: int | None = None) -> tuple[ArrowTable, I
     """A `list[str]` column as (vocabulary `tag`, offsets, ids, counts), tags by count descending, then bytewise.
 
     With `at_once`, the number of such calls that share the threads, tags come in any order: for shards to be united.
+    """
+
+def row_groups(path: str) -> list[int]:
+    """The rows of each row group of a Parquet file."""
+
+def read_tags(
+    files: Sequence[tuple[str, int, int]], column: str, at_once: int | None = None
+) -> tuple[ArrowTable, I64, U32, I64]:
+    """`intern` of a column of Parquet files, from one row to another in each, one below the other.
+
+    The column holds lists of strings, or of objects with a string `tag`.
     """
 
 def unite(words: pl.Series, counts: I64, known: int) -> tuple[ArrowTable, U32, I64]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from instag import _core
 from instag.errors import DataError
 from instag.inputs import Files, Input, expand
 from instag.shards import AT_ONCE, Gathering, TagShards
-from instag.table import TagTable, interned
+from instag.table import TagTable, counted
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from instag.progress import Advance
 
 SHARD_ROWS = 1_000_000  # some 30 MB of ids
+
+Span = tuple[str, int, int]  # the rows of a file from one number to another
 
 
 def find_shards(names: Sequence[str]) -> list[Input]:
@@ -74,10 +74,10 @@ def scan_tags(
 
     with ThreadPoolExecutor(AT_ONCE) as threads:
         try:
-            for read in _columns([given.path for given in find_shards(names)], column, shard_rows):
+            for span in _spans([given.path for given in find_shards(names)], column, shard_rows):
                 if len(waiting) > AT_ONCE:
                     take_first()
-                waiting.append(threads.submit(_interned, read))
+                waiting.append(threads.submit(read_tags, [span], column, AT_ONCE))
             while waiting:
                 take_first()
         finally:
@@ -85,51 +85,60 @@ def scan_tags(
     return gathering.finish()
 
 
-def _interned(read: Callable[[], pl.Series]) -> TagTable:
-    return interned(read(), AT_ONCE)
+def read_tags(spans: Sequence[Span], column: str, at_once: int | None = None) -> TagTable:
+    """The tags of some rows of Parquet files, one below the other; `at_once` is that of `instag.table.interned`."""
+    try:
+        return counted(_core.read_tags(spans, column, at_once))
+    except ValueError as error:
+        raise DataError(str(error), hint="name Parquet files, or a folder that holds no others") from None
 
 
-def _columns(paths: Sequence[str], column: str, shard_rows: int) -> Iterator[Callable[[], pl.Series]]:
-    """What reads each shard's lists of tags: whole files where they are small, else batches of one."""
-    import polars as pl
-
-    def failed(path: str, error: Exception) -> DataError:
-        return DataError(
-            f"`{path}` cannot be read: {error}", hint="name Parquet files, or a folder that holds no others"
-        )
-
-    def whole(path: str) -> pl.Series:
-        try:
-            return tag_lists(pl.read_parquet(path, columns=[column], glob=False)[column], path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise failed(path, error) from None
-
+def _spans(paths: Sequence[str], column: str, shard_rows: int) -> Iterator[Span]:
+    """The rows of each shard: whole files where they are small, else some row groups, or rows of a large one."""
     for path in paths:
-        try:
-            frame = pl.scan_parquet(path, glob=False)
-            schema = frame.collect_schema()
-            if column not in schema:
-                raise DataError(
-                    f"`{path}` has no column `{column}`", hint=f"its columns: {', '.join(map(repr, schema))}"
-                )
-            rows = frame.select(pl.len()).collect().item()
-            if rows <= 2 * shard_rows:
-                yield partial(whole, path)
-                continue
-            for batch in frame.select(column).collect_batches(chunk_size=shard_rows, maintain_order=True):
-                yield partial(tag_lists, batch[column], path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise failed(path, error) from None
+        tag_schema(path, [column], column)
+        start = end = 0
+        groups = row_groups(path)
+        for rows in groups if sum(groups) > 2 * shard_rows else [sum(groups)]:
+            while end + rows - start > 2 * shard_rows:
+                cut = max(end, start + shard_rows)
+                yield path, start, cut
+                start, rows, end = cut, end + rows - cut, cut
+            end += rows
+            if end - start >= shard_rows:
+                yield path, start, end
+                start = end
+        if end > start or not end:
+            yield path, start, end
 
 
-def tag_lists(tags: pl.Series, path: str) -> pl.Series:
-    """A column as lists of strings; of objects by their member `tag`. `DataError` where it holds anything else."""
+def row_groups(path: str) -> list[int]:
+    """The rows of each row group of a Parquet file."""
+    try:
+        return _core.row_groups(path)
+    except ValueError as error:
+        raise DataError(str(error), hint="name Parquet files, or a folder that holds no others") from None
+
+
+def tag_schema(path: str, wanted: Sequence[str], column: str) -> None:
+    """Raises `DataError` unless a Parquet file has the columns `wanted`, and `column` has lists of strings.
+
+    Or lists of objects with a string `tag`.
+    """
     import polars as pl
 
-    found, inner = tags.dtype, tags.dtype.inner if isinstance(tags.dtype, pl.List) else None
-    if isinstance(inner, pl.Struct) and any(field.name == "tag" for field in inner.fields):
-        tags = tags.list.eval(pl.element().struct.field("tag"))
-        inner = tags.dtype.inner if isinstance(tags.dtype, pl.List) else None
+    try:
+        schema = pl.read_parquet_schema(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        hint = "name Parquet files, or a folder that holds no others"
+        raise DataError(f"`{path}` cannot be read: {error}", hint=hint) from None
+    for name in wanted:
+        if name not in schema:
+            hint = f"its columns: {', '.join(map(repr, schema))}"
+            raise DataError(f"`{path}` has no column `{name}`", hint=hint)
+    found = schema[column]
+    inner = found.inner if isinstance(found, pl.List) else None
+    if isinstance(inner, pl.Struct):
+        inner = {field.name: field.dtype for field in inner.fields}.get("tag")
     if inner not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-        raise DataError(f"`{path}`: the column `{tags.name}` holds {found}, must hold lists of strings")
-    return tags
+        raise DataError(f"`{path}`: the column `{column}` holds {found}, must hold lists of strings")

@@ -14,7 +14,7 @@ import numpy as np
 
 from instag import _core
 from instag.errors import ArtifactError
-from instag.importing import scan_tags
+from instag.importing import read_tags, row_groups, scan_tags
 from instag.shards import each
 from instag.table import TagTable, places
 
@@ -38,7 +38,7 @@ def tag_rows(run: Run, stage: str, name: str) -> TagRows:
     paths = run.paths(stage, name)
     if len(paths) > 1:
         return scan_tags(paths, shard_rows=2**62)
-    return TagTable.from_series(run.table(stage, name, ["tags"])["tags"])
+    return read_tags([(str(path), 0, sum(row_groups(str(path)))) for path in paths], "tags")
 
 
 def sample_column(run: Run, stage: str, name: str) -> pl.Series:

@@ -180,9 +180,16 @@ def interned(series: pl.Series, at_once: int | None = None) -> TagTable:
     if series.dtype in (pl.Null, pl.List(pl.Null)):  # rows without any tag: what `pl.Series([[], []])` makes
         series = series.cast(pl.List(pl.String))
     try:
-        vocabulary, offsets, ids, counts = _core.intern(series, at_once)
+        return counted(_core.intern(series, at_once))
     except ValueError as error:
         raise DataError(f"column `{series.name}`: {error}", hint="cast it to `pl.List(pl.String)`") from None
+
+
+def counted(made: tuple[Any, NDArray[np.int64], NDArray[np.uint32], NDArray[np.int64]]) -> TagTable:
+    """The table of a vocabulary, offsets, ids and the `counts`, as the core hands them over."""
+    import polars as pl
+
+    vocabulary, offsets, ids, counts = made
     table = TagTable(pl.DataFrame(vocabulary)["tag"], offsets, ids, _checked=True)
     counts.setflags(write=False)
     table.__dict__["counts"] = counts  # counted already: the cached property starts full

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ import numpy as np
 
 from instag import _core
 from instag.errors import DataError
-from instag.importing import SHARD_ROWS, tag_lists
+from instag.importing import SHARD_ROWS, Span, read_tags, row_groups, tag_schema
 from instag.inputs import Input
-from instag.shards import AT_ONCE, DROPPED
+from instag.shards import AT_ONCE, DROPPED, Gathering
 from instag.table import TagTable
 
 if TYPE_CHECKING:
@@ -86,41 +87,41 @@ class TaggedReader:
 
         part_rows = part_rows or SHARD_ROWS
 
-        def one(frames: list[pl.DataFrame], first: int) -> TaggedPart:
-            kinds = {frame["tags"].dtype for frame in frames}
-            lists = pl.List(pl.String)
-            frame = pl.concat(frames if len(kinds) == 1 else [f.cast({"tags": lists}) for f in frames], rechunk=True)
+        def one(frames: list[pl.DataFrame], tags: list[pl.Series | Span], first: int) -> TaggedPart:
+            frame = pl.concat(frames, rechunk=True)
             number = pl.int_range(first, first + len(frame), dtype=pl.Int64).alias("row")
             records = frame.select(number, "source", "file", "record", "start", "end", "own_id")
             rows = frame.select("id", "source", pl.lit(1, pl.Int32).alias("turns"))
-            return TaggedPart(rows, _without_blanks(TagTable.from_series(frame["tags"])), records)
+            return TaggedPart(rows, _without_blanks(_table(tags, self._column)), records)
 
         waiting: deque[Future[TaggedPart]] = deque()
         held: list[pl.DataFrame] = []
+        tags: list[pl.Series | Span] = []
         first = rows = 0
         asked = {name for name in (self._id_column, self._source_column) if name is not None}
         with ThreadPoolExecutor(AT_ONCE) as threads:
             try:
-                for frame in self._frames(part_rows):
+                for frame, lists in self._frames(part_rows):
                     asked -= {self._id_column} if frame["own_id"].is_not_null().any() else set()
                     asked -= {self._source_column} if frame["named"].any() else set()
                     if held and rows + len(frame) > part_rows:
-                        waiting.append(threads.submit(one, held, first))
-                        held, first, rows = [], first + rows, 0
+                        waiting.append(threads.submit(one, held, tags, first))
+                        held, tags, first, rows = [], [], first + rows, 0
                     held.append(frame.drop("named"))
+                    tags.append(lists)
                     rows += len(frame)
                     if len(waiting) > AT_ONCE:
                         yield waiting.popleft().result()
                 for name in asked if first + rows else ():
                     raise DataError(f"no record has `{name}`", hint="check `--id-column` and `--source-column`")
-                waiting.append(threads.submit(one, held, first))
+                waiting.append(threads.submit(one, held, tags, first))
                 while waiting:
                     yield waiting.popleft().result()
             finally:
                 threads.shutdown(cancel_futures=True)
 
-    def _frames(self, part_rows: int) -> Iterator[pl.DataFrame]:
-        """id, named, source, file, record, start, end, own_id, tags; one frame a file, or several of a large one."""
+    def _frames(self, part_rows: int) -> Iterator[tuple[pl.DataFrame, pl.Series | Span]]:
+        """(id, named, source, file, record, start, end, own_id) and the tags; one a file, or several of a large one."""
         import polars as pl
 
         names = [os.path.basename(given.path) for given in self._inputs]
@@ -128,9 +129,9 @@ class TaggedReader:
             top = os.path.commonpath([os.path.dirname(os.path.abspath(given.path)) for given in self._inputs])
             names = [os.path.relpath(given.path, top) for given in self._inputs]
         for number, (given, name) in enumerate(zip(self._inputs, names, strict=True)):
-            for frame in self._file_frames(given):
-                for part in frame.iter_slices(part_rows) if len(frame) else [frame]:
-                    yield part.select(
+            for frame, tags in self._file_frames(given):
+                for start in range(0, max(len(frame), 1), part_rows):
+                    part = frame.slice(start, part_rows).select(
                         id=pl.coalesce("own_id", pl.concat_str(pl.lit(name), pl.lit(":"), pl.col("record"))),
                         named=pl.col("source").is_not_null(),
                         source=pl.col("source").fill_null(given.source).cast(pl.Categorical),
@@ -139,11 +140,14 @@ class TaggedReader:
                         start="start",
                         end="end",
                         own_id="own_id",
-                        tags="tags",
                     )
+                    if isinstance(tags, pl.Series):
+                        yield part, tags.slice(start, part_rows)
+                    else:
+                        yield part, (tags[0], tags[1] + start, tags[1] + start + len(part))
 
-    def _file_frames(self, given: Input) -> Iterator[pl.DataFrame]:
-        """record, start, end, own_id, source, tags; the file is added to `files` after the last."""
+    def _file_frames(self, given: Input) -> Iterator[tuple[pl.DataFrame, pl.Series | Span]]:
+        """(record, start, end, own_id, source) and the tags; the file is added to `files` after the last."""
         from instag.opening import file_kind
 
         try:
@@ -160,7 +164,7 @@ class TaggedReader:
         else:
             raise DataError(f"`{given.path}` is {kind}", hint="tagged data is Parquet, JSON or JSON lines")
 
-    def _json(self, given: Input) -> pl.DataFrame:
+    def _json(self, given: Input) -> tuple[pl.DataFrame, pl.Series]:
         import polars as pl
 
         from instag.pooling import FileTables
@@ -186,33 +190,27 @@ class TaggedReader:
         self._rejected += [f.select(pl.lit(given.path).alias("file"), "line", "reason") for f in file.rejected]
         told = {"format": file.format, "bytes": file.bytes, "digest": file.digest, "rows": file.rows}
         self._add_file(given, len(records), file.rejected_rows, told)
-        return records.select("record", "start", "end", "own_id", "source").with_columns(lists)
+        return records.select("record", "start", "end", "own_id", "source"), lists
 
-    def _parquet(self, given: Input) -> Iterator[pl.DataFrame]:
+    def _parquet(self, given: Input) -> Iterator[tuple[pl.DataFrame, Span]]:
         import polars as pl
 
         from instag.run import file_digest
 
-        wanted = [n for n in dict.fromkeys((self._column, self._id_column, self._source_column)) if n is not None]
-        null, rows = pl.lit(None, pl.String), 0
-        own_id = null if self._id_column is None else pl.col(self._id_column).cast(pl.String)
-        source = null if self._source_column is None else pl.col(self._source_column).cast(pl.String)
+        wanted = [n for n in dict.fromkeys((self._id_column, self._source_column)) if n is not None]
+        tag_schema(given.path, [self._column, *wanted], self._column)
+        none, rows = pl.lit(None, pl.Int64), 0
+
+        def text(name: str | None) -> pl.Expr:
+            return pl.lit(None, pl.String) if name is None else pl.col(name).cast(pl.String)
+
         try:
-            scan = pl.scan_parquet(given.path, glob=False)
-            schema = scan.collect_schema()
-            for name in wanted:
-                if name not in schema:
-                    hint = f"its columns: {', '.join(map(repr, schema))}"
-                    raise DataError(f"`{given.path}` has no column `{name}`", hint=hint)
-            total = scan.select(pl.len()).collect().item()
-            whole = total <= 2 * SHARD_ROWS
-            batches = scan.select(wanted).collect_batches(chunk_size=SHARD_ROWS, maintain_order=True)
-            for frame in [scan.select(wanted).collect()] if whole else batches:
-                tags = tag_lists(frame[self._column], given.path)
+            for frame in self._batches(given.path, wanted):
                 record = pl.int_range(rows, rows + len(frame), dtype=pl.Int64)
-                none = pl.lit(None, pl.Int64)
-                columns = {"record": record, "start": none, "end": none, "own_id": own_id, "source": source}
-                yield frame.select(**columns).with_columns(tags.alias("tags"))
+                told = frame.select(
+                    record=record, start=none, end=none, own_id=text(self._id_column), source=text(self._source_column)
+                )
+                yield told, (given.path, rows, rows + len(frame))
                 rows += len(frame)
             size, digest = os.path.getsize(given.path), file_digest(Path(given.path))
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -221,9 +219,37 @@ class TaggedReader:
             self._progress(size)
         self._add_file(given, rows, 0, {"format": "parquet", "bytes": size, "digest": digest, "rows": rows})
 
+    def _batches(self, path: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Some columns of a Parquet file: whole where it is small, else some rows at a time; a row where there is none."""
+        import polars as pl
+
+        total = sum(row_groups(path))
+        scan = pl.scan_parquet(path, glob=False)
+        if not columns:
+            for start in range(0, max(total, 1), SHARD_ROWS):
+                yield pl.select(pl.int_range(min(total - start, SHARD_ROWS)))
+        elif total <= 2 * SHARD_ROWS:
+            yield scan.select(columns).collect()
+        else:
+            yield from scan.select(columns).collect_batches(chunk_size=SHARD_ROWS, maintain_order=True)
+
     def _add_file(self, given: Input, samples: int, rejected: int, told: dict[str, Any]) -> None:
         counted = {"samples": samples, "queries": samples, "rejected": rejected, "refused": None}
         self._files.append({"path": given.path, "source": given.source, "schema": "tagged", **told, **counted})
+
+
+def _table(tags: Sequence[pl.Series | Span], column: str) -> TagTable:
+    """The table of lists and of rows of Parquet files, one below the other."""
+    import polars as pl
+
+    gathering = Gathering()
+    for of_files, group in groupby(tags, lambda part: isinstance(part, tuple)):
+        parts: Any = list(group)
+        table = read_tags(parts, column) if of_files else TagTable.from_series(pl.concat(parts, rechunk=True))
+        if len(table) == sum(len(part) if isinstance(part, pl.Series) else part[2] - part[1] for part in tags):
+            return table  # of one kind, as almost always
+        gathering.add(table)
+    return gathering.finish().whole()
 
 
 def _without_blanks(table: TagTable) -> TagTable:
