@@ -25,6 +25,7 @@ pub mod keyphrase;
 pub mod lexical;
 pub mod merging;
 pub mod parquet_read;
+pub mod parquet_write;
 mod places;
 pub mod porter;
 pub mod rank;

@@ -12,12 +12,13 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, StringViewArray};
-use arrow_schema::{ArrowError, Field, Schema};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, RecordBatchReader, StringViewArray};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
 use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -52,10 +53,10 @@ fn arrow_error(error: ArrowError) -> PyErr {
     PyValueError::new_err(format!("the Arrow stream could not be read: {error}"))
 }
 
-/// The chunks of one column, taken from anything with `__arrow_c_stream__` (a Polars series).
-struct Column(Vec<ArrayRef>);
+/// A table taken from anything with `__arrow_c_stream__` (a Polars data frame, or a series as its one column).
+struct Table(SchemaRef, Vec<RecordBatch>);
 
-impl<'py> FromPyObject<'_, 'py> for Column {
+impl<'py> FromPyObject<'_, 'py> for Table {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
@@ -68,12 +69,20 @@ impl<'py> FromPyObject<'_, 'py> for Column {
         let pointer = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
         // SAFETY: the capsule's name was checked, so it holds a stream; `from_raw` moves it out and leaves a released one.
         let reader = unsafe { RecordBatchStreamReader::from_raw(pointer.as_ptr()) }.map_err(arrow_error)?;
-        let mut chunks = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(arrow_error)?;
-            chunks.push(batch.column(0).clone());
-        }
-        Ok(Self(chunks))
+        let schema = reader.schema();
+        Ok(Self(schema, reader.collect::<Result<_, _>>().map_err(arrow_error)?))
+    }
+}
+
+/// The chunks of the one column of a [`Table`].
+struct Column(Vec<ArrayRef>);
+
+impl<'py> FromPyObject<'_, 'py> for Column {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let Table(_, batches) = object.extract()?;
+        Ok(Self(batches.iter().map(|batch| batch.column(0).clone()).collect()))
     }
 }
 
@@ -192,6 +201,23 @@ mod core {
             Ok::<_, Error>(files.iter().map(read).collect::<Result<Vec<_>, _>>()?.concat())
         })?;
         interned(py, &chunks, at_once)
+    }
+
+    #[pyfunction]
+    fn write_tagged(
+        py: Python<'_>,
+        path: PathBuf,
+        columns: Table,
+        name: &str,
+        vocabulary: Column,
+        offsets: Array1Of<'_, i64>,
+        ids: Array1Of<'_, u32>,
+    ) -> PyResult<()> {
+        let (Table(schema, batches), rows) = (columns, (offsets.as_slice()?, ids.as_slice()?));
+        Ok(py.detach(|| {
+            let file = File::create(&path).map_err(|error| Error::Parquet(error.to_string()))?;
+            crate::parquet_write::write(BufWriter::new(file), &schema, &batches, name, &vocabulary.0, rows)
+        })?)
     }
 
     #[pyfunction]

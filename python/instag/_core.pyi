@@ -46,6 +46,9 @@ def read_tags(
     The column holds lists of strings, or of objects with a string `tag`.
     """
 
+def write_tagged(path: str, columns: pl.DataFrame, name: str, vocabulary: pl.Series, offsets: I64, ids: U32) -> None:
+    """A Parquet file (zstd) of some columns and, last, one of lists of the vocabulary's words."""
+
 def unite(words: pl.Series, counts: I64, known: int) -> tuple[ArrowTable, U32, I64]:
     """Words numbered by first appearance: (new ones `tag`, the number of each word given, summed counts by number).
 

@@ -118,13 +118,12 @@ def write_rows(out: Output, parts: Iterable[Part], *, single: bool) -> None:
         write_samples = None if single else stack.enter_context(out.parts("rows"))
         write_queries = stack.enter_context(out.parts("queries"))
         for queries, samples, table in parts:
-            tagged = queries.with_columns(table.to_series())
             if write_samples is None:
-                write_queries(tagged.with_columns(samples["source"]))
+                write_queries(queries.with_columns(samples["source"]), table)
                 continue
-            write_queries(tagged)
+            write_queries(queries, table)
             union = _core.union_rows(table.offsets, table.ids, query_groups(samples["turns"]), len(table.vocabulary))
-            write_samples(samples.with_columns(TagTable(table.vocabulary, *union, _checked=True).to_series()))
+            write_samples(samples, TagTable(table.vocabulary, *union, _checked=True))
 
 
 def renamed_parts(run: Run, stage: str, table: TagRows) -> Iterator[Part]:

@@ -12,16 +12,23 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from instag import _core
 from instag.errors import ArtifactError
 from instag.opening import new_digest
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from instag.table import TagTable
+
+    class Write(Protocol):
+        def __call__(self, frame: pl.DataFrame, tags: TagTable | None = None) -> None: ...
+
 
 FORMAT = 2
 # What a manifest must hold for the rest of it to be told.
@@ -65,21 +72,28 @@ class Output:
             write(frame)
 
     @contextlib.contextmanager
-    def parts(self, name: str) -> Iterator[Callable[[pl.DataFrame], None]]:
-        """Takes a table part by part: one is `NAME.parquet`, several are `NAME/part-NNNNN.parquet`."""
+    def parts(self, name: str) -> Iterator[Write]:
+        """Takes a table part by part: one is `NAME.parquet`, several are `NAME/part-NNNNN.parquet`.
+
+        A part is a frame, and a table of tags where there is to be a column `tags`, which is the last one then.
+        """
         import polars as pl
 
         paths: list[Path] = []
 
-        def write(frame: pl.DataFrame) -> None:
+        def write(frame: pl.DataFrame, tags: TagTable | None = None) -> None:
             path = self._aside(f"{name}-{len(paths):05}.parquet")
+            paths.append(path)
             # One row group: strings keep one dictionary, so a tag column is half the size and read twice as fast.
             options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
             try:
-                frame.write_parquet(path, row_group_size=max(len(frame), 1), **options)
-            except pl.exceptions.PolarsError as error:
-                raise ArtifactError(f"`{self.folder / name}.parquet` could not be written: {error}") from None
-            paths.append(path)
+                if tags is None:
+                    frame.write_parquet(path, row_group_size=max(len(frame), 1), **options)
+                else:
+                    _core.write_tagged(str(path), frame, "tags", tags.vocabulary, tags.offsets, tags.ids)
+            except (ValueError, pl.exceptions.PolarsError) as error:
+                hint = "name a folder on a disk that has room and can be written"
+                raise ArtifactError(f"`{self.folder / name}.parquet` could not be written: {error}", hint=hint) from None
 
         yield write
         for at, path in enumerate(paths):
