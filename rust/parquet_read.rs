@@ -77,10 +77,14 @@ pub fn read_lists<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<u
         .with_limit(rows.len())
         .with_batch_size(BATCH)
         .build()?;
-    let mut lists = Vec::new();
+    let (mut lists, mut read) = (Vec::new(), 0);
     for batch in reader {
         let batch = batch.map_err(|error| Error::Parquet(error.to_string()))?;
+        read += batch.num_rows();
         lists.push(tags_of(batch.column(0))?);
+    }
+    if read != rows.len() {
+        return Err(Error::Parquet(format!("its pages hold {read} of the {} rows that they should", rows.len())));
     }
     Ok(lists)
 }

@@ -53,6 +53,9 @@ pub fn write<W: Write + Send>(
     let rows: usize = columns.iter().map(RecordBatch::num_rows).sum();
     // The arrays are borrowed, and somebody may write to them meanwhile: whatever is read from them is checked again.
     let csr = Csr::new(offsets, ids, words.len())?;
+    if schema.column_with_name(name).is_some() {
+        return Err(Error::Parquet(format!("there is a column `{name}` already")));
+    }
     if csr.len() != rows {
         return Err(Error::Length { name: "offsets", found: offsets.len(), expected: rows + 1 });
     }

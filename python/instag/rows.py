@@ -117,13 +117,14 @@ def write_rows(out: Output, parts: Iterable[Part], *, single: bool) -> None:
     with contextlib.ExitStack() as stack:
         write_samples = None if single else stack.enter_context(out.parts("rows"))
         write_queries = stack.enter_context(out.parts("queries"))
-        for queries, samples, table in parts:
+        for part, samples, table in parts:
+            queries = part.drop("tags", strict=False)
             if write_samples is None:
                 write_queries(queries.with_columns(samples["source"]), table)
                 continue
             write_queries(queries, table)
             union = _core.union_rows(table.offsets, table.ids, query_groups(samples["turns"]), len(table.vocabulary))
-            write_samples(samples, TagTable(table.vocabulary, *union, _checked=True))
+            write_samples(samples.drop("tags", strict=False), TagTable(table.vocabulary, *union, _checked=True))
 
 
 def renamed_parts(run: Run, stage: str, table: TagRows) -> Iterator[Part]:

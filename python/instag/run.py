@@ -93,7 +93,9 @@ class Output:
                     _core.write_tagged(str(path), frame, "tags", tags.vocabulary, tags.offsets, tags.ids)
             except (ValueError, pl.exceptions.PolarsError) as error:
                 hint = "name a folder on a disk that has room and can be written"
-                raise ArtifactError(f"`{self.folder / name}.parquet` could not be written: {error}", hint=hint) from None
+                raise ArtifactError(
+                    f"`{self.folder / name}.parquet` could not be written: {error}", hint=hint
+                ) from None
 
         yield write
         for at, path in enumerate(paths):
