@@ -6,6 +6,7 @@
 //! Polars, which makes strings of them, and another 120 ms for telling those apart again.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -13,7 +14,7 @@ use arrow_array::{Array, ArrayRef, LargeListArray, ListArray};
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::ChunkReader;
 use parquet::schema::types::SchemaDescriptor;
 
@@ -26,12 +27,27 @@ const TAG: &str = "tag";
 
 /// The rows of each row group, in order.
 pub fn row_groups<R: ChunkReader + 'static>(file: &R) -> Result<Vec<i64>> {
-    let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
-    Ok(metadata.metadata().row_groups().iter().map(parquet::file::metadata::RowGroupMetaData::num_rows).collect())
+    caught(|| {
+        let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+        Ok(metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect())
+    })
 }
 
 /// The rows `rows` of `column`: lists of strings, or of objects with a string `tag`, of which that is taken.
 pub fn read_lists<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<usize>) -> Result<Vec<ArrayRef>> {
+    caught(|| read(file, column, rows))
+}
+
+/// arrow-rs asserts a few things of metadata, and a broken file must not bring the process down.
+fn caught<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken()))
+}
+
+fn broken() -> Error {
+    Error::Parquet("its metadata are broken".into())
+}
+
+fn read<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<usize>) -> Result<Vec<ArrayRef>> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata = ArrowReaderMetadata::load(&file, options.clone())?;
     let schema = metadata.schema();
@@ -53,8 +69,13 @@ pub fn read_lists<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<u
         if groups.is_empty() {
             first = start;
         }
+        let Some(chunk) = group.columns().get(leaf) else { return Err(broken()) };
+        let first_page = chunk.dictionary_page_offset().unwrap_or(0).min(chunk.data_page_offset());
+        if first_page.min(chunk.compressed_size()) < 0 {
+            return Err(broken()); // asserted when the pages are read
+        }
         groups.push(number);
-        coded &= group.columns().get(leaf).is_some_and(is_coded);
+        coded &= is_coded(chunk);
     }
     if rows.end > end || groups.is_empty() && !rows.is_empty() {
         return Err(Error::Parquet(format!("there are {end} rows, not {}", rows.end)));

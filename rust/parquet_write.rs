@@ -162,13 +162,13 @@ fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>
     }
     let total =
         |bytes: fn(&parquet::column::page::PageWriteSpec) -> usize| written.iter().map(bytes).sum::<usize>() as i64;
-    let stats = |page_type, encoding, count: usize| PageEncodingStats { page_type, encoding, count: count as i32 };
+    let counted = |page_type, encoding, count: usize| PageEncodingStats { page_type, encoding, count: count as i32 };
     let metadata = ColumnChunkMetaData::builder(leaf.clone())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
         .set_encodings(vec![Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY])
         .set_page_encoding_stats(vec![
-            stats(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
-            stats(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, written.len() - 1),
+            counted(PageType::DICTIONARY_PAGE, Encoding::PLAIN, 1),
+            counted(PageType::DATA_PAGE, Encoding::RLE_DICTIONARY, written.len() - 1),
         ])
         .set_total_compressed_size(total(|page| page.compressed_size))
         .set_total_uncompressed_size(total(|page| page.uncompressed_size))

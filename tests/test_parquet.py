@@ -1,4 +1,4 @@
-"""Tags in Parquet files, read and written by their codes: equal to what Polars reads and writes, whatever the file is."""
+"""Tags in Parquet files, read and written by their codes: equal to what Polars reads, whatever the file is."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ def same(a: TagTable, b: TagTable) -> bool:
         and a.ids.tolist() == b.ids.tolist()
         and a.counts.tolist() == b.counts.tolist()
     )
+
+
+def as_object(tag: str | None) -> dict[str, str] | None:
+    return None if tag is None else {"explanation": "x", "tag": tag}
 
 
 @SOME
@@ -140,6 +144,5 @@ def test_bytes_changed_anywhere_give_an_error_or_a_table(tmp_path: Path, kind: s
             assert len(table) == 200
             outcomes.add("read")
         except DataError as error:
-            assert str(path) in error.message
-            outcomes.add("refused")
+            outcomes.add("refused" if str(path) in error.message else error.message)
     assert outcomes == {"read", "refused"}

@@ -220,7 +220,7 @@ class TaggedReader:
         self._add_file(given, rows, 0, {"format": "parquet", "bytes": size, "digest": digest, "rows": rows})
 
     def _batches(self, path: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Some columns of a Parquet file: whole where it is small, else some rows at a time; a row where there is none."""
+        """Some columns of a Parquet file: whole where it is small, else some rows at a time."""
         import polars as pl
 
         total = sum(row_groups(path))
