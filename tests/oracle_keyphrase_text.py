@@ -143,7 +143,7 @@ def read_line(text: Text, line: str, start: int, is_item: bool) -> None:
         if name == "space" or (name == "blank" and len(part) < 3):
             continue
         if name in ("word", "cjk"):
-            text.letters.update(map(script, part))
+            text.letters.update(script(char) for char in part if shape(char) in "aA0mC")  # not "_"
         word, kind = lower(part), BREAK
         if name == "word":
             kind = NUMBER if shapes[first] == "0" else WORD if len(part) <= LONGEST_WORD else BREAK

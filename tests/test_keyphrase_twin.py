@@ -100,6 +100,11 @@ def test_made_text_is_read_like_the_twin_reads_it(queries: list[str]) -> None:
     assert KeyphraseTagger().tag(pl.Series(queries, dtype=pl.String))["tags"].to_list() == want
 
 
+def test_an_underscore_is_no_letter() -> None:
+    """Found by the test above: one letter more, and the text is no longer Japanese."""
+    assert first_difference(["Json形式あなた snake_case" + "x" * 16, "Json形式あなた snake_case" + "x" * 17]) is None
+
+
 def test_every_phrase_of_the_tables_is_read_like_the_twin_reads_it() -> None:
     every = [phrase for phrases in PHRASES.values() for phrase in phrases]
     asked = [f"{phrase} the {phrase}s, {phrase} to {phrase}?" for phrase in PHRASES["en"]]
