@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from instag import _core
 from instag.errors import DataError
 from instag.inputs import Files, Input, expand
-from instag.shards import AT_ONCE, Gathering, TagShards
+from instag.shards import AHEAD, AT_ONCE, Gathering, TagShards
 from instag.table import TagTable, counted
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def scan_tags(
     with ThreadPoolExecutor(AT_ONCE) as threads:
         try:
             for span in _spans([given.path for given in find_shards(names)], column, shard_rows):
-                if len(waiting) > AT_ONCE:
-                    take_first()
                 waiting.append(threads.submit(read_tags, [span], column, AT_ONCE))
+                if len(waiting) > AHEAD + 1:
+                    take_first()
             while waiting:
                 take_first()
         finally:

@@ -17,7 +17,7 @@ from instag.errors import ConfigError, DataError
 from instag.inputs import Files, Input, expand
 from instag.opening import BLOCK, Raw, blocks, decompressed, file_kind, new_digest
 from instag.pooling import PART_BYTES, FileTables, Joining, Tables
-from instag.shards import AT_ONCE
+from instag.shards import AHEAD, AT_ONCE
 from instag.tabular import csv_lines, hf_path, parquet_lines
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _read_lines(
                 place = (offset, 0, 0)
                 flight.append(threads.submit(_core.read_block, block, layout, place, last, *settings.of_records, rest))
                 offset, held = offset + len(rest) + end, [block[end:]]
-                while len(flight) > (0 if last else AT_ONCE):
+                while len(flight) > (0 if last or AHEAD < 0 else AHEAD):
                     yield landed()
                     if enough():
                         break

@@ -31,6 +31,7 @@ DROPPED = 2**32 - 1  # what `renamed` drops
 _ASKED = os.environ.get("RAYON_NUM_THREADS", "")  # what `--threads` sets
 # Shards worked on at a time; kernels with threads of their own fill the rest of a larger machine.
 AT_ONCE = min(int(_ASKED) if _ASKED.isdecimal() and int(_ASKED) else os.cpu_count() or 1, 2)
+AHEAD = AT_ONCE if AT_ONCE > 1 else -1  # tasks waiting where one more is begun; with one thread none is left running
 SPILL_ABOVE = 4 << 30  # bytes of rows kept in memory; the rest goes to a temporary folder
 MERGE_ABOVE = 4_000_000  # strings of shards that may wait before they are merged into the vocabulary
 

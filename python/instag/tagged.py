@@ -17,7 +17,7 @@ from instag import _core
 from instag.errors import DataError
 from instag.importing import SHARD_ROWS, Span, read_tags, row_groups, tag_schema
 from instag.inputs import Input
-from instag.shards import AT_ONCE, DROPPED, Gathering
+from instag.shards import AHEAD, AT_ONCE, DROPPED, Gathering
 from instag.table import TagTable
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class TaggedReader:
                     held.append(frame.drop("named"))
                     tags.append(lists)
                     rows += len(frame)
-                    if len(waiting) > AT_ONCE:
+                    if len(waiting) > max(AHEAD, 0):
                         yield waiting.popleft().result()
                 for name in asked if first + rows else ():
                     raise DataError(f"no record has `{name}`", hint="check `--id-column` and `--source-column`")
