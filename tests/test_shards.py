@@ -17,6 +17,7 @@ import instag
 from instag import TagTable
 from instag.shards import Gathering, TagShards, each
 
+pytestmark = pytest.mark.filterwarnings("ignore::instag.memory.MemoryWarning")  # rows go to disk on purpose
 tags = st.sampled_from([*"abcdefgh", "Web Dev", "web devs", "web-dev", "é", "数学", "json to csv", "csv to json"])
 groups = st.lists(st.tuples(st.lists(tags, max_size=6), st.integers(1, 9)), max_size=9)
 rows_of_tags = groups.map(lambda groups: [row for row, times in groups for _ in range(times)])
@@ -138,7 +139,7 @@ def test_an_error_in_one_shard_ends_the_work() -> None:
 
 def test_rows_that_vanish_from_the_temporary_folder_are_told() -> None:
     shards = shards_of([["a"], ["b", "a"]], ([0.5], 0, 0))
-    folder = Path(shards._stored[0].folder.name)  # type: ignore[union-attr]
+    folder = Path(shards._stored[0].folder.path)  # type: ignore[union-attr]
     (folder / "00001.rows").write_bytes(b"12345678")
     with pytest.raises(instag.ArtifactError, match="is not what was written there"):
         shards.shard(1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instag.analysis import Analysis, analyze
-    from instag.errors import ArtifactError, ConfigError, DataError, InstagError, ProviderError
+    from instag.errors import ArtifactError, ConfigError, DataError, InstagError, OutOfMemoryError, ProviderError
     from instag.importing import scan_tags
     from instag.itemsets import association_rules, frequent_itemsets
     from instag.keyphrase import KeyphraseTagger
@@ -29,6 +29,7 @@ _HOME = {
     "ConfigError": "errors",
     "DataError": "errors",
     "InstagError": "errors",
+    "OutOfMemoryError": "errors",
     "ProviderError": "errors",
     "KeyphraseTagger": "keyphrase",
     "Normalization": "normalization",
@@ -60,6 +61,7 @@ __all__ = [
     "KeyphraseTagger",
     "Normalization",
     "NormalizeSettings",
+    "OutOfMemoryError",
     "Pool",
     "ProviderError",
     "SelectSettings",

@@ -9,6 +9,7 @@ import numpy as np
 
 from instag import _core
 from instag.errors import DataError
+from instag.memory import require
 from instag.selection import _numbers, random_order
 from instag.shards import each
 from instag.table import FROM_SERIES, places
@@ -118,6 +119,8 @@ def analyze(
     occurring = int(np.count_nonzero(table.counts))
     if vocabulary_size is not None and vocabulary_size < occurring:
         raise DataError(f"`vocabulary_size` is {vocabulary_size}, but {occurring} tags occur")
+    # Where each row stands in the random order of the curve, and in the order of the rows; of a tag its first row.
+    require(24 * n + 8 * len(table.vocabulary), f"the curve of {n:,} rows", hint="analyze a sample of the rows")
     all_tags = max(occurring if vocabulary_size is None else vocabulary_size, 1)
 
     lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.uint32))))

@@ -93,6 +93,7 @@ def _limit_threads(ctx: click.Context, _: click.Parameter, threads: int | None) 
         os.environ |= dict.fromkeys(_POOLS, str(threads))
 
 
+_MORE_MEMORY = "work on shards (`instag import FOLDER`), on fewer samples (`--limit`), or with more memory"
 _POOLS = ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
 
 
@@ -352,8 +353,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         print("interrupted: what was finished or answered stays, the same command goes on from there", file=sys.stderr)
         code = 130
-    except MemoryError:
-        print("error: memory ran out\nhint: read fewer files at a time (`--limit`, or one run a file)", file=sys.stderr)
+    except MemoryError as error:
+        said = str(error) or "memory ran out"
+        what = said if said.startswith("memory ran out") else f"memory ran out: {said}"
+        print(shown_lines(f"error: {what}\nhint: {_MORE_MEMORY}"), file=sys.stderr)
         code = 1
     except BrokenPipeError:
         # The reader of our stdout is gone (`| head`): nothing more to say, and nothing to flush at exit.

@@ -12,6 +12,7 @@ from instag import _core
 from instag.association import merge_associations
 from instag.embedders import resolve
 from instag.errors import ConfigError, DataError
+from instag.memory import require
 from instag.semantic import WIDEST_DISTANCE, Linkage, Neighbors, merge_semantic
 from instag.shards import DROPPED, TagShards
 from instag.table import FROM_SERIES, TagTable, by_count, places
@@ -27,6 +28,7 @@ Rows = TypeVar("Rows", TagTable, TagShards)
 STEPS = ("frequency", "rule", "semantic", "association")
 RULE_COUNT_RATIO = 2  # the paper's 40 / 20: `min_rule_count` for a `min_count`
 USABLE_TAGS = 100
+LEDGER_BYTES = 40  # a row, its strings aside
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,10 @@ def normalize(
         paper_rules=paper_rules,
         skip=tuple(skip) if not isinstance(skip, str) else (skip,),
     )
+    size = len(table.vocabulary)
+    require(
+        LEDGER_BYTES * size, f"a ledger of {size:,} raw tags", hint="drop tags that occur once before, shard by shard"
+    )
     work = _Work(table)
     for step in STEPS:
         if step in settings.skip:
@@ -183,7 +189,8 @@ def normalize(
 class _Work(Generic[Rows]):
     """The vocabulary while the steps run: which tag each raw tag is now, and by which raw tag each is called.
 
-    Tags are numbered by the order of their names (`_by_surface`), so nothing depends on the order of the input.
+    Tags are numbered by the order of their names (`_by_surface`), so nothing depends on the order of the input. What is
+    told of raw tags is told of those that are not dropped: of 50 million there may be few.
     """
 
     def __init__(self, table: Rows) -> None:
@@ -191,26 +198,26 @@ class _Work(Generic[Rows]):
         self.raw, self.counts = table.vocabulary, table.counts
         self.source: Rows = table
         self.rows: Rows | None = table  # None: to be renamed
-        self.at = np.arange(size)  # raw tag -> tag, -1 where dropped
-        self.names = np.arange(size)  # tag -> raw tag
-        self.tag_counts = table.counts
-        self.step = np.zeros(size, np.int8)  # 0: kept, -1: rare, else 1 + the position in STEPS
-        self.round = np.zeros(size, np.int32)
-        self.evidence = np.full(size, np.nan)
+        self._keep(np.arange(size))
         self.by: dict[str, str] = {}  # the stemmer of `rule`, the embedder of `semantic`
         self.steps: list[tuple[str, int, int]] = [("raw", size, int(table.counts.sum()))]
         self.notes: list[str] = []
 
+    def _keep(self, alive: NDArray[np.int64]) -> None:
+        """Every raw tag of `alive` is a tag of its own, all others are dropped."""
+        self.alive = self.names = alive  # tag -> raw tag
+        self.at = np.arange(len(alive))  # raw tag that is alive -> tag
+        self.tag_counts = self.counts[alive]
+        self.step = np.zeros(len(alive), np.int8)  # 0: kept, else 1 + the position in STEPS
+        self.round = np.zeros(len(alive), np.int32)
+        self.evidence = np.zeros(len(alive))  # NaN where moved without any
+
     def frequency(self, settings: NormalizeSettings) -> None:
         """Drops raw strings that occur too rarely; says so where that takes most of the pool."""
         keep = self.counts >= settings.min_count
-        left = int(self.counts[keep].sum())
-        self.at = np.where(keep, np.cumsum(keep) - 1, -1)
-        self.names = np.flatnonzero(keep)
-        self.tag_counts = self.counts[keep]
+        self._keep(np.flatnonzero(keep))
         self.rows = None
-        self.step[~keep] = -1
-        self.steps.append(("frequency", len(self.names), left))
+        self.steps.append(("frequency", len(self.names), int(self.tag_counts.sum())))
         self.notes += _small_pool(self.counts, settings.min_count)
 
     def rule(self, settings: NormalizeSettings) -> None:
@@ -280,23 +287,31 @@ class _Work(Generic[Rows]):
         order = np.argsort(_by_surface(self.raw.gather(names), self.counts[names]))
         groups, names = places(order)[groups], names[order]
 
-        alive = np.flatnonzero(self.at >= 0)
-        before = self.at[alive]
-        after = groups[before]
-        changed = self.names[before] != names[after]
-        moved, moved_from = alive[changed], before[changed]
+        after = groups[self.at]
+        moved = np.flatnonzero(self.names[self.at] != names[after])
+        moved_from = self.at[moved]
         self.step[moved] = 1 + STEPS.index(step)
         self.evidence[moved] = np.nan if evidence is None else evidence[moved_from]
         self.round[moved] = 0 if rounds is None else rounds[moved_from]
-        self.at[alive], self.names, self.rows = after, names, None
-        self.tag_counts = self.source.renamed_counts(_codes(self.at), len(names))
+        self.at, self.names, self.rows = after, names, None
+        self.tag_counts = self.source.renamed_counts(self._codes(self.at), len(names))
         self.steps.append((step, len(names), int(self.tag_counts.sum())))
 
     def _renamed(self) -> Rows:
         """The rows in the tags of now."""
         if self.rows is None:
-            self.rows = self.source.renamed(self.raw.gather(self.names), _codes(self.at))
+            self.rows = self.source.renamed(self.raw.gather(self.names), self._codes(self.at))
         return self.rows
+
+    def _codes(self, at: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """Tags as `renamed` takes them, all raw tags that are not alive dropped."""
+        return self._spread(at.astype(np.uint32), np.uint32(DROPPED))
+
+    def _spread(self, values: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """What is told of raw tags that are alive, as one of all raw tags."""
+        whole = np.full(len(self.raw), fill, values.dtype)
+        whole[self.alive] = values
+        return whole
 
     def finish(self) -> Normalization[Rows]:
         """The table in its final order, and the ledger."""
@@ -305,28 +320,29 @@ class _Work(Generic[Rows]):
         order = by_count(self.raw.gather(self.names), self.tag_counts)
         place = places(order)
         vocabulary = self.raw.gather(self.names[order]).alias("tag")
-        at = np.append(place, -1)[self.at]
-        table = self.source.renamed(vocabulary, _codes(at), self.tag_counts[order])
-        into = pl.Series(at).replace(-1, None)
-        step = pl.Series(["rare", "kept", *STEPS]).gather(self.step.astype(np.int64) + 1)
+        codes = self._codes(place[self.at])
+        table = self.source.renamed(vocabulary, codes, self.tag_counts[order])
+        # A ledger may be 50 million rows: texts of few kinds are codes, and rows are moved only where they must be.
+        step = self._spread((self.step + 1).astype(np.uint32), 0)
+        evidence = np.where(self.step > 0, self.evidence, np.nan)
+        by = [None, None, *map(self.by.get, STEPS)]
+        into = pl.concat([vocabulary, pl.Series("tag", [None], dtype=pl.String)])
         ledger = pl.DataFrame(
             {
                 "raw": self.raw,
                 "count": self.counts,
-                "step": step,
-                "by": step.replace_strict(self.by, default=None, return_dtype=pl.String),
-                "into": vocabulary.gather(into),
-                "round": pl.Series(self.round).replace(0, None),
-                "evidence": pl.Series(self.evidence).fill_nan(None),
+                "step": pl.Series(["rare", "kept", *STEPS], dtype=pl.Categorical).gather(step),
+                "by": pl.Series(by, dtype=pl.Categorical).gather(step),
+                "into": into.gather(np.minimum(codes, len(vocabulary))),
+                "round": pl.Series(self._spread(self.round, 0)).replace(0, None),
+                "evidence": pl.Series(self._spread(evidence, np.nan)).fill_nan(None),
             }
-        )[by_count(self.raw, self.counts)]
+        )
+        rows = _core.by_count(self.raw, self.counts)
+        if (rows[1:] < rows[:-1]).any():
+            ledger = ledger[rows]
         steps = pl.DataFrame(self.steps, schema=["step", "tags", "occurrences"], orient="row")
         return Normalization(table, ledger, steps, self.notes)
-
-
-def _codes(at: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Tags as `renamed` takes them, those that are -1 dropped."""
-    return np.where(at < 0, DROPPED, at).astype(np.uint32)
 
 
 def _by_surface(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from instag.tagger import Progress, ProgressHook
@@ -36,6 +37,22 @@ class Talk:
     def warn(self, text: str) -> None:
         """One line that is worth a second look."""
         self.line(f"warning: {text}")
+
+    @contextlib.contextmanager
+    def hearing(self, category: type[Warning]) -> Iterator[None]:
+        """Says warnings of this kind as `warn` does, not as Python would."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", category)
+            shown_before = warnings.showwarning
+
+            def show(message: Warning | str, kind: type[Warning], *place: Any, **more: Any) -> None:
+                if issubclass(kind, category):
+                    self.warn(str(message))
+                else:
+                    shown_before(message, kind, *place, **more)
+
+            warnings.showwarning = show  # type: ignore[assignment]  # `catch_warnings` puts the old one back
+            yield
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table with numbers to the right, indented under the line before it."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from instag import _core
-from instag.errors import ArtifactError
+from instag.errors import ArtifactError, DataError
 from instag.importing import read_tags, row_groups, scan_tags
 from instag.shards import each
 from instag.table import TagTable, places
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from instag.run import Output, Run
     from instag.shards import TagRows
 
+MOST_ROWS = 2**32 - 2  # Polars numbers the rows of a column, and later stages read some columns whole
 KEYS = ["id", "turn", "status"]  # of a query, beside its tags
 
 
@@ -117,7 +118,11 @@ def write_rows(out: Output, parts: Iterable[Part], *, single: bool) -> None:
     with contextlib.ExitStack() as stack:
         write_samples = None if single else stack.enter_context(out.parts("rows"))
         write_queries = stack.enter_context(out.parts("queries"))
+        written = 0
         for part, samples, table in parts:
+            written += len(part)
+            if written > MOST_ROWS:
+                raise DataError(f"there are more than {MOST_ROWS:,} queries", hint="make several runs of them")
             queries = part.drop("tags", strict=False)
             if write_samples is None:
                 write_queries(queries.with_columns(samples["source"]), table)

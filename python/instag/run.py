@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from instag import _core
 from instag.errors import ArtifactError
+from instag.locking import lock
 from instag.opening import new_digest
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 FORMAT = 2
 # What a manifest must hold for the rest of it to be told.
 _MEMBERS = {"settings": dict, "inputs": dict, "outputs": list, "counts": dict, "notes": list, "finished": str}
+GROUP_ROWS = 4_000_000
 STAGES = ("tag", "normalize", "analyze", "select")
 
 
@@ -84,11 +86,12 @@ class Output:
         def write(frame: pl.DataFrame, tags: TagTable | None = None) -> None:
             path = self._aside(f"{name}-{len(paths):05}.parquet")
             paths.append(path)
-            # One row group: strings keep one dictionary, so a tag column is half the size and read twice as fast.
+            # One row group up to some million rows: strings keep one dictionary, so a tag column is half the size and
+            # read twice as fast. A ledger may have many times as many, and a row group is made in memory.
             options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
             try:
                 if tags is None:
-                    frame.write_parquet(path, row_group_size=max(len(frame), 1), **options)
+                    frame.write_parquet(path, row_group_size=min(max(len(frame), 1), GROUP_ROWS), **options)
                 else:
                     _core.write_tagged(str(path), frame, "tags", tags.vocabulary, tags.offsets, tags.ids)
             except (ValueError, pl.exceptions.PolarsError) as error:
@@ -305,21 +308,12 @@ class Run:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        """Holds `RUN/.lock` for this process; the system lets go of it when the process ends, however it ends."""
+        """Holds `RUN/.lock` for this process."""
         with open(self.path / ".lock", "ab") as file:
-            try:
-                if os.name == "nt":
-                    import msvcrt
-
-                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-                else:
-                    import fcntl
-
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not lock(file):
                 raise ArtifactError(
                     f"another process is writing to `{self.path}`", hint="wait for it, or give this one its own `--run`"
-                ) from None
+                )
             yield
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ import numpy as np
 
 from instag import _core
 from instag.errors import ArtifactError, DataError
-from instag.table import TagTable, by_count, places
+from instag.memory import MemoryWarning, available_bytes, require
+from instag.table import TagTable, places
+from instag.temporary import TemporaryFolder, remove_abandoned
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,6 +36,8 @@ _ASKED = os.environ.get("RAYON_NUM_THREADS", "")  # what `--threads` sets
 AT_ONCE = min(int(_ASKED) if _ASKED.isdecimal() and int(_ASKED) else os.cpu_count() or 1, 2)
 AHEAD = AT_ONCE if AT_ONCE > 1 else -1  # tasks waiting where one more is begun; with one thread none is left running
 SPILL_ABOVE = 4 << 30  # bytes of rows kept in memory; the rest goes to a temporary folder
+SPILL_SHARE = 4  # and no more than the share of what is left: the stages need more beside the rows than they are
+UNITED_BYTES = 60  # a string while vocabularies are merged: where it is, its place, its count, its number
 MERGE_ABOVE = 4_000_000  # strings of shards that may wait before they are merged into the vocabulary
 
 
@@ -41,7 +46,8 @@ class TagShards:
 
     `scan_tags` makes one, and `normalize` another from it; `analyze`, `select` and `association_rules` take it too,
     each with the same result as from one table of all rows. `vocabulary` and `counts` are a table's. The rows are held
-    as ids, in memory up to 4 GiB and above that in a temporary folder that goes with the object.
+    as ids, in memory up to 4 GiB or a quarter of what is left, and above that, with a warning, in a temporary folder
+    that goes with the object.
     """
 
     def __init__(
@@ -69,6 +75,8 @@ class TagShards:
 
     def _renamed(self, at: int, offsets: NDArray[np.int64], ids: NDArray[np.uint32]) -> TagTable:
         """Rows of a shard, of its own ids, over the whole vocabulary."""
+        needed = offsets.nbytes + ids.nbytes + 4 * len(self.vocabulary)
+        require(needed, f"a shard of {len(offsets) - 1:,} rows", hint="write smaller files, or fewer distinct tags")
         made = _core.remap(offsets, ids, self._maps[at], len(self.vocabulary))
         return TagTable(self.vocabulary, *made, _checked=True)
 
@@ -117,7 +125,10 @@ class TagShards:
         return joined(self.vocabulary, list(in_turn(of_shard, only))).take(places(order))
 
     def whole(self) -> TagTable:
-        """All rows as one table, in memory."""
+        """All rows as one table, in memory; `OutOfMemoryError` where that cannot hold them."""
+        needed = 2 * sum(8 * part.rows + 4 * part.tags for part in self._stored)  # the shards, then the table of them
+        hint = "take a method that goes from shard to shard, or fewer samples"
+        require(needed, f"one table of {len(self):,} rows", hint=hint)
         return joined(self.vocabulary, list(each(self, lambda shard, _: shard)))
 
     def __len__(self) -> int:
@@ -171,9 +182,10 @@ class Stored:
     """The rows of one shard over its own ids, in memory or in a file (the offsets, then the ids)."""
 
     rows: int
+    tags: int
     arrays: tuple[NDArray[np.int64], NDArray[np.uint32]] | None
     path: Path | None = None
-    folder: tempfile.TemporaryDirectory[str] | None = None  # kept as long as a shard is in it
+    folder: TemporaryFolder | None = None  # kept as long as a shard is in it
 
     def load(self) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """(offsets, ids)."""
@@ -186,7 +198,7 @@ class Stored:
                 ids = np.fromfile(file, np.uint32)
         except OSError as error:
             raise ArtifactError(f"`{self.path}` cannot be read: {error.strerror or error}", hint=_HINT) from None
-        if len(offsets) != self.rows + 1 or offsets[-1] != len(ids):
+        if len(offsets) != self.rows + 1 or len(ids) != self.tags or offsets[-1] != self.tags:
             raise ArtifactError(f"`{self.path}` is not what was written there", hint=_HINT)
         return offsets, ids
 
@@ -198,13 +210,16 @@ class Gathering:
     """Shards as they come, each interned by itself, and the vocabulary of them all.
 
     Ids of the running vocabulary never change: it grows by what shards bring, merged some million strings at a time.
-    Without `rows` only the vocabulary is kept.
+    Without `rows` only the vocabulary is kept. `spill_above` is by default 4 GiB, or a quarter of what is left.
     """
 
-    def __init__(self, *, rows: bool = True, spill_above: int = SPILL_ABOVE, merge_above: int = MERGE_ABOVE) -> None:
+    def __init__(self, *, rows: bool = True, spill_above: int | None = None, merge_above: int = MERGE_ABOVE) -> None:
+        left = available_bytes()
+        room = SPILL_ABOVE if left is None else min(SPILL_ABOVE, left // SPILL_SHARE)
         self._rows = rows
-        self._spill_above, self._merge_above = spill_above, merge_above
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._spill_above, self._merge_above = room if spill_above is None else spill_above, merge_above
+        self._folder: TemporaryFolder | None = None
+        remove_abandoned()
         self._held = 0  # bytes in memory
         self._stored: list[Stored] = []
         self._maps: list[NDArray[np.uint32]] = []  # of the shards merged
@@ -231,28 +246,34 @@ class Gathering:
 
         self._merge()
         words = pl.Series("tag", [], dtype=pl.String) if self._words is None else self._words
-        order = by_count(words, self._counts)
-        to = places(order).astype(np.uint32)
+        order = _core.by_count(words, self._counts)
+        to = places(order)
         return TagShards(words.gather(order), self._stored, [to[own] for own in self._maps], self._counts[order])
 
     def _store(self, offsets: NDArray[np.int64], ids: NDArray[np.uint32]) -> Stored:
-        rows = len(offsets) - 1
-        self._held += offsets.nbytes + ids.nbytes
-        if self._held <= self._spill_above:
-            return Stored(rows, (offsets, ids))
-        self._held -= offsets.nbytes + ids.nbytes
+        rows, tags, size = len(offsets) - 1, len(ids), offsets.nbytes + ids.nbytes
+        if self._held + size <= self._spill_above:
+            self._held += size
+            return Stored(rows, tags, (offsets, ids))
+        path = Path(tempfile.gettempdir())
         try:
-            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="instag-")
-            path = Path(self._folder.name, f"{len(self._stored):05}.rows")
+            if self._folder is None:
+                self._folder = TemporaryFolder()
+                warnings.warn(
+                    f"rows above {self._spill_above / 1e9:.2f} GB go to the temporary folder `{self._folder.path}`",
+                    MemoryWarning,
+                    stacklevel=2,
+                )
+            path = self._folder.path / f"{len(self._stored):05}.rows"
             with open(path, "wb") as file:
-                offsets.tofile(file)
-                ids.tofile(file)
+                file.write(offsets.data)
+                file.write(ids.data)
         except OSError as error:
             raise ArtifactError(
-                f"`{error.filename or tempfile.gettempdir()}` could not be written: {error.strerror or error}",
+                f"`{error.filename or path}` could not be written: {error.strerror or error}",
                 hint="set TMPDIR to a folder on a disk that has room for the rows, 4 bytes a tag and 8 a row",
             ) from None
-        return Stored(rows, None, path, self._folder)
+        return Stored(rows, tags, None, path, self._folder)
 
     def _merge(self) -> None:
         """Takes the strings that wait into the vocabulary; new ones are numbered as they first come."""
@@ -261,6 +282,10 @@ class Gathering:
         if not self._waiting:
             return
         known = len(self._counts)
+        hint = "drop tags that occur once before, shard by shard, or use a machine with more memory"
+        require(
+            UNITED_BYTES * (known + self._strings), f"a vocabulary of up to {known + self._strings:,} tags", hint=hint
+        )
         vocabularies = [table.vocabulary for table in self._waiting]
         whole = pl.concat(vocabularies if self._words is None else [self._words, *vocabularies], rechunk=False)
         counts = np.concatenate([self._counts, *(table.counts for table in self._waiting)])

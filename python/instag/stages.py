@@ -16,6 +16,7 @@ import numpy as np
 from instag import summary
 from instag.config import blame, read_run_config, settings_from
 from instag.errors import ConfigError, DataError
+from instag.memory import MemoryWarning
 from instag.progress import Talk
 from instag.rows import (
     Part,
@@ -387,7 +388,7 @@ def _stage(
     """Makes a stage unless it stands, tells about it, and gives the summary that `--json` prints."""
     fresh = not run.is_current(stage, settings=settings, inputs=inputs)
     if fresh:
-        with run.write(stage, settings=settings, inputs=inputs, speed=speed) as out:
+        with talk.hearing(MemoryWarning), run.write(stage, settings=settings, inputs=inputs, speed=speed) as out:
             make(out)
     manifest = run.need(stage)
     summary.tell(manifest, run.path / stage, talk, fresh=fresh)
