@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import Instag
-from instag.bench import alone, racing, read, timing
+from instag.bench import alone, generate, racing, read, timing
 from instag.bench.racing import Contender, Course
 from instag.errors import DataError, InstagError
 from instag.progress import Talk
@@ -183,13 +184,25 @@ def test_interrupted_it_leaves_nothing(temporary: Path) -> None:
     assert "beside" in process.stderr.readline()
     assert list(temporary.iterdir())
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
+    assert "interrupted: temporary files are removed" in error
 
 
 def test_importing_instag_imports_none_of_it() -> None:
     code = "import sys, instag.cli, instag\nprint([name for name in sys.modules if name.startswith('instag.bench')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_pool_is_the_same_at_any_size() -> None:
+    offsets, ids = generate.tag_table(260_000)
+    few = generate.tag_table(3_000)
+    assert np.array_equal(few[0], offsets[:3_001])
+    assert np.array_equal(few[1], ids[: few[0][-1]])
+    assert 4.4 < len(ids) / 260_000 < 4.6
+    within = np.ones(len(ids), bool)
+    within[offsets[:-1]] = False
+    assert (ids[1:] > ids[:-1])[within[1:]].all()
 
 
 def test_a_promise_is_held_by_the_median() -> None:

@@ -307,7 +307,10 @@ def show(run: str, as_json: bool, quiet: bool) -> None:
     help="For `read`: JSON lines of yours in place of made-up ones, repeated to N records; may be repeated.",
 )
 @_with()
-def bench(subject: str, samples: int, peers: bool, inputs: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+@click.pass_context
+def bench(
+    ctx: click.Context, subject: str, samples: int, peers: bool, inputs: tuple[str, ...], as_json: bool, quiet: bool
+) -> None:
     """Measure a step on this machine: `select`, `rules`, `normalize` or `read`.
 
     Each step runs beside the least it could take: a bare loop in C (where there is a compiler `cc`), or merely
@@ -331,13 +334,18 @@ def bench(subject: str, samples: int, peers: bool, inputs: tuple[str, ...], as_j
 
     talk = Talk(quiet=quiet)
     found = compare(subject, samples, peers=peers, talk=talk, inputs=[Path(name) for name in inputs])
-    if as_json:
-        click.echo(json.dumps([comparison.as_json() for comparison in found], ensure_ascii=False, indent=1))
-        return
-    for number, comparison in enumerate(found):
-        if not number:
-            click.echo(f"{timing.told_machine()}\n\n{timing.HEADER}\n{timing.RULE}")
-        click.echo(comparison.row)
+    try:
+        if as_json:
+            click.echo(json.dumps([comparison.as_json() for comparison in found], ensure_ascii=False, indent=1))
+            return
+        for number, comparison in enumerate(found):
+            if not number:
+                click.echo(f"{timing.told_machine()}\n\n{timing.HEADER}\n{timing.RULE}")
+            click.echo(comparison.row)
+    except KeyboardInterrupt:
+        found.close()
+        print("interrupted: temporary files are removed", file=sys.stderr)
+        ctx.exit(130)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,7 +7,7 @@ of the package.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ SUBJECTS = {
 
 def compare(
     subject: str, samples: int, *, peers: bool, talk: Talk, inputs: Sequence[Path] = ()
-) -> Iterator[Comparison]:
+) -> Generator[Comparison, None, None]:
     """The rows of one subject, as each is measured; `inputs` are files for `read` in place of made-up records."""
     for name in SUBJECTS[subject]:
         module = import_module(f"instag.bench.{name}")

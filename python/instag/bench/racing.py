@@ -13,6 +13,7 @@ import os
 import pickle
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from signal import SIGKILL, Signals
 from types import TracebackType
 from typing import Any
 
@@ -157,7 +157,7 @@ class Process:
             self._process.kill()
         else:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, SIGKILL)
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _last_words(self) -> str:
         code = self._process.wait()
@@ -165,7 +165,7 @@ class Process:
             return f"passed {LIMIT_SECONDS:g} s"
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        ended = f"killed by {Signals(-code).name}" if code < 0 else f"exit code {code}"
+        ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"{ended}: {lines[-1].strip()}" if lines else ended
 
 
