@@ -118,6 +118,7 @@ def course(contenders: dict[str, Contender], remake: str | None = None) -> Cours
     return Course(__name__, {"ours": CONTENDERS["ours"], **contenders}, 7, lambda folder: None, QUIET, remake=remake)
 
 
+BACKTRACE = b"memory allocation of 5 bytes failed\nstack backtrace:\n   0: one\n      at two\nnote: some details\n"
 CONTENDERS = {
     "ours": Contender(lambda folder: 3, lambda three, *settings: three),
     "wrong": Contender(lambda folder: 4, lambda four: four),
@@ -125,6 +126,7 @@ CONTENDERS = {
     "too large": Contender(lambda folder: 3, lambda three: len(bytes(alone.LIMIT_BYTES + 1))),
     "sleeps": Contender(lambda folder: 3, lambda three, *settings: time.sleep(60)),
     "dies": Contender(lambda folder: os.kill(os.getpid(), signal.SIGSEGV), lambda form: form),
+    "aborts": Contender(lambda folder: os.write(2, BACKTRACE) and os.abort(), lambda form: form),
     "prints": Contender(lambda folder: print("noise"), lambda form: print("noise") or 3),
 }
 
@@ -140,6 +142,7 @@ def same(ours: Any, theirs: Any) -> bool:
         ("too large", "MemoryError"),
         ("sleeps", "passed 2 s"),
         ("dies", "killed by SIGSEGV"),
+        ("aborts", "killed by SIGABRT: memory allocation of 5 bytes failed"),
     ],
 )
 def test_a_peer_that_fails_is_a_row(peer: str, error: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """One contender in a process of its own: `python -m instag.bench.alone MODULE CONTENDER SAMPLES|FOLDER [SETTING...]`.
 
-With SAMPLES it makes the input, runs once, and tells the seconds and the peak. With the FOLDER of an input it serves
-`racing`: an empty line on stdin is a run, another the file to leave the answer in; each is answered by a line of JSON.
-Either way allocations beyond `LIMIT_BYTES` fail.
+With SAMPLES it makes the input and starts itself on it, once: seconds and peak, or the error. With the FOLDER of an
+input it serves `racing`: an empty line on stdin is a run, another the file to leave the answer in; each is answered by
+a line of JSON. There allocations beyond `LIMIT_BYTES` fail.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -16,12 +17,10 @@ import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from instag.bench import racing
 from instag.memory import peak_memory_bytes
-
-if TYPE_CHECKING:
-    from instag.bench.racing import Contender
 
 LIMIT_BYTES = 12 << 30
 
@@ -29,7 +28,7 @@ LIMIT_BYTES = 12 << 30
 class Alone:
     """A contender with its form of the input, ready to run."""
 
-    def __init__(self, contender: Contender, folder: Path, settings: list[float]) -> None:
+    def __init__(self, contender: racing.Contender, folder: Path, settings: list[float]) -> None:
         self._contender, self._settings = contender, settings
         self._form = contender.prepare(folder)
         self._answer: Any = None
@@ -69,15 +68,19 @@ def said(error: BaseException) -> str:
 def main() -> None:
     """Tells what went wrong as JSON too: the peers raise what they like."""
     module, name, where, *settings = sys.argv[1:]
-    limit_memory(LIMIT_BYTES)
     values = [float(setting) if "." in setting else int(setting) for setting in settings]
     home = import_module(module)
-    contender: Contender = home.CONTENDERS[name]
+    contender: racing.Contender = home.CONTENDERS[name]
     if where.isdecimal():
         with tempfile.TemporaryDirectory(prefix="instag-bench-") as folder:
             home.make(Path(folder), int(where))
-            print(json.dumps(Alone(contender, Path(folder), values).run()))
+            try:
+                with contextlib.closing(racing.Process(module, name, contender, Path(folder), values)) as process:
+                    print(json.dumps(dict(zip(("seconds", "peak_memory_bytes"), process.run(), strict=True))))
+            except racing.Failed as failed:
+                raise SystemExit(f"{name}: {failed}") from None
         return
+    limit_memory(LIMIT_BYTES)
     answers = os.fdopen(os.dup(1), "w")  # a peer that prints has stderr
     os.dup2(2, 1)
     try:

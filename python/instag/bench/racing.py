@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import shlex
 import shutil
 import signal
@@ -39,6 +40,9 @@ _PACKAGES = {
     "fim": "pyfim",
     "submodlib": "submodlib-py",
 }
+
+# Lines on stderr that say something, not the frames of a backtrace and what Rust says about them.
+_NO_FRAME = re.compile(r"^(?!\s*(?:\d+:|at |note:|stack backtrace))\s*\S.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,7 @@ class Process:
     def _reply(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         timer = threading.Timer(LIMIT_SECONDS, self._stop)
+        timer.daemon = True  # interrupted here, nobody waits for it
         timer.start()
         try:
             line = self._process.stdout.readline()
@@ -164,7 +169,7 @@ class Process:
         if self._passed:
             return f"passed {LIMIT_SECONDS:g} s"
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        lines = _NO_FRAME.findall(self._errors.read().decode(errors="replace"))
         ended = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"{ended}: {lines[-1].strip()}" if lines else ended
 

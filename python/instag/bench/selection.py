@@ -194,6 +194,6 @@ def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
         yield race("complexity-first select", "Python sets", share, peer_runs=1, target=100 if big else None)
         yield race("complexity-first select", "one pass in numba", share)
         yield race("coverage select", "Python heap", few, peer_runs=1, target=35 if middling else None)
-        # It knows no rounds, so it is compared before all tags are covered: at 2,596 of a million samples, 1,950 of ten.
+        # It knows no rounds: compared before all tags are covered, by 2,596 picks of a million samples, 1,950 of ten.
         k, same = min(1_500 if big else 2_000, few), same_coverage(course)
         yield race("coverage select", "submodlib", k, same, peer_runs=1, target=12 if middling else None)
