@@ -5,7 +5,11 @@
 //! the same way. What stands for a database is chosen by what its pairs cost to count, here and at every depth:
 //! - sparse: rows as one array of ranks, descending, so that what follows a tag in its row *is* its conditional row, and
 //!   an index of the places of each tag. No tree: on tag tables rows share few prefixes, and nodes cost cache misses;
-//! - dense: one bit vector over the rows a tag (Zaki's Eclat on conditional databases); a pair is an AND and a popcount.
+//! - dense: one bit vector over the rows a tag (Zaki's Eclat on conditional databases); a pair is an AND and a popcount;
+//!   rows that a set has not are left out of its vectors where that is cheaper than joining them.
+//!
+//! Tags that stand in every row of a set are in no database: each choice of them is put to what was mined without them
+//! ([`crate::perfect`]).
 //!
 //! Sets are found in colexicographic order of ranks (largest rank first), in which every subset precedes its set. So a
 //! set of length d is reached only after 2^d - 1 others: recursion is as deep as log2(`max_itemsets`), however long the
@@ -18,10 +22,12 @@
 //!
 //! Measured (CPU seconds of one core): a million rows of 4.5 tags over 12,000, support 40 (55,835 sets): 0.37, of which the
 //! pairs are 0.2, mostly cache misses (a place costs 7 ns where the rows fit the cache, 20 ns here); ten million, support
-//! 400 (54,483 sets): 7.5; ten million, support 40 (808,567 sets), later: 6.5, `PyFIM` 25. Tried at a million, on a busy
-//! machine, and no faster: dealing the rows to groups of neighbouring ranks whose rows fit the cache (the copies cost what
-//! the misses did; not tried at ten million); keeping the conditional rows of the counting pass for the pass that cuts
-//! them down.
+//! 400 (54,483 sets): 7.5; ten million, support 40 (808,567 sets), later: 4.8, `PyFIM` 25. Mushroom (8,124 rows) at 20 %,
+//! 53,583 sets: 3.7 ms, of which a quarter is mining, the rest ordering and writing the sets (`PyFIM` 16 ms); 9.4 with
+//! conditional rows read for each tag in place of vectors from the start, and 11.7 with databases for perfect extensions
+//! as well. Tried at a million, on a busy machine, and no faster: dealing the rows to groups of neighbouring ranks whose
+//! rows fit the cache (the copies cost what the misses did; not tried at ten million); keeping the conditional rows of the
+//! counting pass for the pass that cuts them down.
 
 use rayon::prelude::*;
 use std::cmp::Reverse;
@@ -29,6 +35,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::csr::{Csr, tag_counts};
 use crate::error::{Error, Result};
+use crate::perfect::expand;
 use crate::places::{END, Places};
 
 /// Frequent itemsets: set `s` is `ids[offsets[s]..offsets[s + 1]]`, which `counts[s]` rows hold.
@@ -71,11 +78,11 @@ const WORDS_A_PLACE: usize = 2;
 
 /// A set found: its smallest rank, the set without it, its rows.
 #[derive(Clone, Copy)]
-struct Node {
-    parent: u32,
-    rank: u32,
-    count: u32,
-    length: u32,
+pub(crate) struct Node {
+    pub(crate) parent: u32,
+    pub(crate) rank: u32,
+    pub(crate) count: u32,
+    pub(crate) length: u32,
 }
 
 /// Every frequent itemset of the table; a repeat within a row counts once.
@@ -104,15 +111,19 @@ pub fn frequent_itemsets(rows: Csr<'_>, bounds: Bounds) -> Result<Itemsets> {
     if tags.len() > limit {
         return Err(too_many());
     }
-    let root = Places::root(rows, &tags);
     let names: Vec<u32> = (0..tags.len() as u32).collect();
     let found = AtomicUsize::new(tags.len());
     let supports: Vec<u32> = tags.iter().map(|&tag| counts[tag as usize] as u32).collect();
     let min_count = u32::try_from(bounds.min_count).unwrap_or(u32::MAX);
+    // Frequent tags in all rows; pairs of them are at least as many as if all rows were of one length.
+    let (held, words) = (supports.iter().map(|&count| count as usize).sum::<usize>(), rows.len().div_ceil(64));
+    let pairs = held / rows.len().max(1) * held.saturating_sub(rows.len()) / 2;
+    let vectors = is_dense(tags.len(), words, pairs).then(|| bit_vectors(rows, &tags, words));
+    let root = if vectors.is_some() { Places::new(Vec::new(), 0) } else { Places::root(rows, &tags) };
     let mined: Vec<Vec<Node>> = (0..tags.len())
         .into_par_iter()
         .map_init(
-            || Scratch { counts: vec![0; tags.len()], touched: Vec::new(), bits: Vec::new() },
+            || Scratch { counts: vec![0; tags.len()], touched: Vec::new(), bits: vectors.clone().unwrap_or_default() },
             |scratch, rank| {
                 let mut miner = Miner {
                     min_count,
@@ -120,15 +131,43 @@ pub fn frequent_itemsets(rows: Csr<'_>, bounds: Bounds) -> Result<Itemsets> {
                     limit,
                     found: &found,
                     nodes: Vec::new(),
+                    full: Vec::new(),
                     scratch,
                 };
                 let parent = Parent { node: 0, length: 1, support: supports[rank] };
-                miner.grow(&root, &names, rank as u32, parent).map(|()| miner.nodes)
+                match vectors {
+                    Some(_) => miner.join(0, words, &names, rank, parent)?,
+                    None => miner.grow(&root, &names, rank as u32, parent)?,
+                }
+                miner.all(supports[rank])
             },
         )
         .collect::<Option<_>>()
         .ok_or_else(too_many)?;
     Ok(assemble(&tags, &supports, mined))
+}
+
+/// Whether counting `pairs` pairs of `tags` tags at their places costs more than joining vectors of so many words.
+fn is_dense(tags: usize, words: usize, pairs: usize) -> bool {
+    (tags * tags.saturating_sub(1) / 2).saturating_mul(words) <= pairs.saturating_mul(WORDS_A_PLACE)
+}
+
+/// The rows of each of `tags` as bits, `words` words a tag.
+fn bit_vectors(rows: Csr<'_>, tags: &[u32], words: usize) -> Vec<u64> {
+    let mut start_of = vec![usize::MAX; rows.size()];
+    for (rank, &tag) in tags.iter().enumerate() {
+        start_of[tag as usize] = rank * words;
+    }
+    let mut bits = vec![0u64; tags.len() * words];
+    for (row, ids) in rows.rows().enumerate() {
+        for &tag in ids {
+            let start = start_of.get(tag as usize).copied().unwrap_or(usize::MAX);
+            if let Some(word) = bits.get_mut(start.saturating_add(row / 64)) {
+                *word |= 1 << (row % 64);
+            }
+        }
+    }
+    bits
 }
 
 /// What a thread keeps between databases.
@@ -154,6 +193,8 @@ struct Miner<'a> {
     found: &'a AtomicUsize,
     /// The sets of this task; node 0 is the task's own tag, node `n` is `nodes[n - 1]`.
     nodes: Vec<Node>,
+    /// (node, tag that stands in all of its rows): sets with these are left out of `nodes`.
+    full: Vec<(u32, u32)>,
     scratch: &'a mut Scratch,
 }
 
@@ -195,7 +236,7 @@ impl Miner<'_> {
             }
         }
         frequent.sort_unstable();
-        let first = self.emit(parent, frequent.iter().map(|&(other, count)| (names[other as usize], count)))?;
+        let first = self.emit(parent, &mut frequent, |other| names[other as usize])?;
         if frequent.len() < 2 || parent.length as usize + 1 >= self.max_length {
             return Some(());
         }
@@ -241,7 +282,7 @@ impl Miner<'_> {
         });
         let parents: Vec<Parent> = parents.collect();
         let words = rows.div_ceil(64);
-        if names.len() * (names.len() - 1) / 2 * words <= pairs * WORDS_A_PLACE {
+        if is_dense(names.len(), words, pairs) {
             let base = self.scratch.bits.len();
             self.scratch.bits.resize(base + names.len() * words, 0);
             let mut row = 0;
@@ -260,59 +301,113 @@ impl Miner<'_> {
 
     /// Mines a database of bit vectors: rank `r` is the `words` words from `base + r * words`.
     fn grow_bits(&mut self, base: usize, words: usize, names: &[u32], parents: &[Parent]) -> Option<()> {
-        for rank in 1..names.len() {
-            let parent = parents[rank];
-            let top = self.scratch.bits.len();
-            let mut frequent: Vec<(u32, u32)> = Vec::new();
-            for other in 0..rank {
-                let bits = &mut self.scratch.bits;
-                let end = bits.len();
-                bits.resize(end + words, 0);
-                let (read, joint) = bits.split_at_mut(end);
-                let one = &read[base + rank * words..][..words];
-                let two = &read[base + other * words..][..words];
-                let mut count = 0;
-                for ((joint, one), two) in joint.iter_mut().zip(one).zip(two) {
-                    *joint = one & two;
-                    count += joint.count_ones();
-                }
-                if count >= self.min_count {
-                    frequent.push((names[other], count));
-                } else {
-                    bits.truncate(end);
-                }
-            }
-            let first = self.emit(parent, frequent.iter().copied())?;
-            if frequent.len() > 1 && parent.length as usize + 1 < self.max_length {
-                let parents: Vec<Parent> = frequent
-                    .iter()
-                    .zip(first..)
-                    .map(|(&(_, support), node)| Parent { node, length: parent.length + 1, support })
-                    .collect();
-                let names: Vec<u32> = frequent.iter().map(|&(name, _)| name).collect();
-                self.grow_bits(top, words, &names, &parents)?;
-            }
-            self.scratch.bits.truncate(top);
+        (1..names.len()).try_for_each(|rank| self.join(base, words, names, rank, parents[rank]))
+    }
+
+    /// Mines what one rank of such a database, whose set is `parent`, makes with the smaller ones.
+    fn join(&mut self, base: usize, words: usize, names: &[u32], rank: usize, parent: Parent) -> Option<()> {
+        if parent.length as usize >= self.max_length {
+            return Some(());
         }
+        let top = self.scratch.bits.len();
+        let mut frequent: Vec<(u32, u32)> = Vec::new();
+        for other in 0..rank {
+            let bits = &mut self.scratch.bits;
+            let end = bits.len();
+            bits.resize(end + words, 0);
+            let (read, joint) = bits.split_at_mut(end);
+            let one = &read[base + rank * words..][..words];
+            let two = &read[base + other * words..][..words];
+            let mut count = 0;
+            for ((joint, one), two) in joint.iter_mut().zip(one).zip(two) {
+                *joint = one & two;
+                count += joint.count_ones();
+            }
+            if count >= self.min_count {
+                frequent.push((names[other], count));
+            }
+            if count < self.min_count || count == parent.support {
+                bits.truncate(end);
+            }
+        }
+        let first = self.emit(parent, &mut frequent, |name| name)?;
+        if frequent.len() > 1 && parent.length as usize + 1 < self.max_length {
+            let words = self.narrow(base + rank * words..base + (rank + 1) * words, top, parent.support as usize);
+            let parents: Vec<Parent> = frequent
+                .iter()
+                .zip(first..)
+                .map(|(&(_, support), node)| Parent { node, length: parent.length + 1, support })
+                .collect();
+            let names: Vec<u32> = frequent.iter().map(|&(name, _)| name).collect();
+            self.grow_bits(top, words, &names, &parents)?;
+        }
+        self.scratch.bits.truncate(top);
         Some(())
     }
 
-    /// Keeps the sets that extend `parent`; the node of the first, or `None` where there are too many.
-    fn emit(&mut self, parent: Parent, extensions: impl ExactSizeIterator<Item = (u32, u32)>) -> Option<u32> {
-        let (new, before) = (extensions.len(), self.found.load(Ordering::Relaxed));
-        if new == 0 {
-            return Some(0);
+    /// Leaves out of the vectors from `top` on the rows that `rows` has not, where that costs less than joining them as they
+    /// are; how many words a vector has then. `rows` has at most `count`.
+    fn narrow(&mut self, rows: std::ops::Range<usize>, top: usize, count: usize) -> usize {
+        let Scratch { bits, touched, .. } = self.scratch;
+        let words = rows.len();
+        let vectors = (bits.len() - top) / words;
+        if vectors * words.saturating_sub(count.div_ceil(64)) <= 2 * count {
+            return words;
         }
+        for (at, mut word) in (0..).zip(&bits[rows]).map(|(at, &word)| (at, word)) {
+            while word != 0 {
+                touched.push(at * 64 + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+        let narrow = touched.len().div_ceil(64);
+        for vector in 0..vectors {
+            let (from, to) = (top + vector * words, top + vector * narrow);
+            for (at, rows) in touched.chunks(64).enumerate() {
+                let bit = |row: &u32| bits[from + (row / 64) as usize] >> (row % 64) & 1;
+                // The word written lies before those still to be read.
+                bits[to + at] = rows.iter().rev().fold(0, |word, row| word << 1 | bit(row));
+            }
+        }
+        touched.clear();
+        bits.truncate(top + vectors * narrow);
+        narrow
+    }
+
+    /// Keeps the sets that extend `parent` by one of `extensions`, (tag, rows), and leaves in there what its database needs;
+    /// the node of the first, or `None` where there are too many.
+    fn emit(&mut self, parent: Parent, extensions: &mut Vec<(u32, u32)>, rank: impl Fn(u32) -> u32) -> Option<u32> {
+        let (found, before) = (extensions.len(), self.found.load(Ordering::Relaxed));
+        let full = &mut self.full;
+        extensions.retain(|&(tag, count)| {
+            if count == parent.support {
+                full.push((parent.node, rank(tag)));
+            }
+            count < parent.support
+        });
         let first = self.nodes.len() as u32 + 1;
-        let mut full = 0;
-        self.nodes.extend(extensions.map(|(rank, count)| {
-            full += usize::from(count == parent.support);
-            Node { parent: parent.node, rank, count, length: parent.length + 1 }
-        }));
-        // Tags that stand in every row of the parent: each choice of them is a set as well, so do not try them all.
-        let sure = choices(full, self.max_length - parent.length as usize);
-        let total = self.found.fetch_add(new, Ordering::Relaxed) + new;
+        let node = |&(tag, count): &(u32, u32)| Node {
+            parent: parent.node,
+            rank: rank(tag),
+            count,
+            length: parent.length + 1,
+        };
+        self.nodes.extend(extensions.iter().map(node));
+        // Tags that stand in every row of the parent: each choice of them is a set as well.
+        let sure = choices(found - extensions.len(), self.max_length - parent.length as usize);
+        let total = self.found.fetch_add(extensions.len(), Ordering::Relaxed) + extensions.len();
         (total <= self.limit && before.saturating_add(sure) <= self.limit).then_some(first)
+    }
+
+    /// All sets of the task, whose own tag is in `support` rows.
+    fn all(self, support: u32) -> Option<Vec<Node>> {
+        if self.full.is_empty() {
+            return Some(self.nodes);
+        }
+        let (found, limit) = (self.found, self.limit);
+        found.fetch_sub(self.nodes.len(), Ordering::Relaxed);
+        let admit = |sets: usize| found.fetch_add(sets, Ordering::Relaxed) + sets <= limit;
+        expand(&self.nodes, self.full, support, self.max_length, admit)
     }
 }
 

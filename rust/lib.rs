@@ -26,6 +26,7 @@ pub mod lexical;
 pub mod merging;
 pub mod parquet_read;
 pub mod parquet_write;
+mod perfect;
 mod places;
 pub mod porter;
 pub mod rank;

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import instag
 import oracle
 from instag import TagTable, association_rules, frequent_itemsets
+from instag.bench import generate
 
 tags = st.sampled_from([*"abcdefgh", "b1", "é", "数学"])
 some_rows = st.lists(st.lists(tags, max_size=7), max_size=24)
@@ -63,6 +64,32 @@ def test_rules_equal_the_oracle(rows: list[list[str]], min_count: int, min_confi
     expected = oracle.rules(rows, min_count, min_confidence, longest)
     assert {(tuple(sorted(a)), b, count, share) for a, b, count, share in found.iter_rows()} == expected
     assert len(found) == len(expected)
+
+
+def intersected(table: TagTable, min_count: int) -> dict[tuple[int, ...], int]:
+    """What `oracle.itemsets` gives, where rows are too many to go through all sets of each: bit sets of rows."""
+    held = [0] * len(table.vocabulary)
+    for tag in np.flatnonzero(table.counts >= min_count).tolist():
+        rows = np.searchsorted(table.offsets, np.flatnonzero(table.ids == tag), side="right") - 1
+        held[tag] = int.from_bytes(np.packbits(np.bincount(rows, minlength=len(table)) > 0).tobytes())
+    frequent = [tag for tag, bits in enumerate(held) if bits]
+    level: dict[tuple[int, ...], int] = {(tag,): held[tag] for tag in frequent}
+    sets: dict[tuple[int, ...], int] = {}
+    while level:
+        sets |= {found: bits.bit_count() for found, bits in level.items()}
+        more = ((found, tag, bits & held[tag]) for found, bits in level.items() for tag in frequent if tag > found[-1])
+        level = {(*found, tag): bits for found, tag, bits in more if bits.bit_count() >= min_count}
+    return sets
+
+
+@pytest.mark.parametrize(("rows", "items", "patterns", "min_count"), [(9_000, 300, 6, 40), (9_000, 60, 9, 400)])
+def test_sparse_and_dense_databases_equal_the_oracle(rows: int, items: int, patterns: int, min_count: int) -> None:
+    offsets, ids, size = generate.quest(rows, mean_items=10, mean_pattern=patterns, items=items)
+    table = TagTable(pl.Series([f"{tag:03}" for tag in range(size)]), offsets, ids, _checked=True)
+    found = frequent_itemsets(table, min_count=min_count)
+    counts = {tuple(sorted(map(int, itemset))): count for itemset, count in found.iter_rows()}
+    assert counts == intersected(table, min_count)
+    assert len(counts) == len(found)
 
 
 @given(rows_of_tags, st.integers(1, 4), st.randoms(use_true_random=False))
