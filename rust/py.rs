@@ -327,7 +327,7 @@ mod core {
     ) -> PyResult<(ArrowTable, Array1<'py, u32>)> {
         let (forms, groups) = py.detach(|| {
             let stemmer = Stemmer::named(stemmer)?;
-            let forms = rule_form::rule_forms(&vocabulary.words()?, &stemmer, paper);
+            let forms = rule_form::rule_forms(&borrow_all(&vocabulary.0)?, &stemmer, paper);
             let groups = rule_form::group(&forms)?;
             Ok::<_, Error>((forms, groups))
         })?;

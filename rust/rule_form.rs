@@ -130,8 +130,8 @@ pub fn paper_form(raw: &str) -> String {
 }
 
 /// The forms of a vocabulary, in its order; the stemmer is not used by the paper's form.
-pub fn rule_forms(vocabulary: &[String], stemmer: &Stemmer, paper: bool) -> Vec<String> {
-    let form = |raw: &String| if paper { paper_form(raw) } else { rule_form(raw, stemmer) };
+pub fn rule_forms(vocabulary: &[&str], stemmer: &Stemmer, paper: bool) -> Vec<String> {
+    let form = |raw: &&str| if paper { paper_form(raw) } else { rule_form(raw, stemmer) };
     vocabulary.par_iter().map(form).collect()
 }
 
