@@ -28,8 +28,10 @@ use crate::csr::Csr;
 use crate::error::{Error, Result};
 use crate::strings::borrow_strs;
 
-/// Rows of one page.
+/// Rows of one page, or fewer where they hold more tags than [`PAGE_TAGS`].
 const PAGE_ROWS: usize = 1 << 16;
+/// Tags of one page, but for its last row.
+const PAGE_TAGS: usize = 1 << 20;
 /// zstd's.
 const LEVEL: i32 = 1;
 /// Whether a list is there, and whether it holds something that is there: 3 for a tag, 1 for a row without.
@@ -129,11 +131,10 @@ fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>
     let width = (u32::BITS - distinct.saturating_sub(1).leading_zeros()).max(1);
 
     let rows = csr.len();
-    let starts: Vec<usize> = (0..rows).step_by(PAGE_ROWS).collect();
-    let pages: Vec<_> = starts
+    let pages: Vec<_> = page_rows(csr)
         .into_par_iter()
-        .map(|start| {
-            let (page, values) = page(csr, start..(start + PAGE_ROWS).min(rows), &codes, width);
+        .map(|rows| {
+            let (page, values) = page(csr, rows, &codes, width);
             Ok((compressed(&page)?, page.len(), values))
         })
         .collect::<Result<_>>()?;
@@ -188,6 +189,19 @@ fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>
     Ok((bytes, close))
 }
 
+/// The rows of each page.
+fn page_rows(csr: &Csr<'_>) -> Vec<Range<usize>> {
+    let (mut pages, mut start, mut tags) = (Vec::new(), 0, 0);
+    for row in 0..csr.len() {
+        tags += csr.row(row).len();
+        if row + 1 - start == PAGE_ROWS || tags >= PAGE_TAGS || row + 1 == csr.len() {
+            pages.push(start..row + 1);
+            (start, tags) = (row + 1, 0);
+        }
+    }
+    pages
+}
+
 /// A data page, version 1: which values begin a row, which are there, and the codes of those. And how many values.
 fn page(csr: &Csr<'_>, rows: Range<usize>, codes: &[u32], width: u32) -> (Vec<u8>, u32) {
     let (mut begins, mut there, mut found) = (Vec::new(), Vec::new(), Vec::new());
@@ -237,5 +251,11 @@ fn pack(values: &[u32], width: u32, out: &mut Vec<u8>) {
 }
 
 fn compressed(page: &[u8]) -> Result<Vec<u8>> {
+    if i32::try_from(page.len()).is_err() {
+        return Err(Error::Limit {
+            what: format!("a page of the Parquet file would hold {} bytes, more than 2^31 - 1", page.len()),
+            hint: "drop rare or very long tags, or give the rows in more and smaller files".into(),
+        });
+    }
     zstd::bulk::compress(page, LEVEL).map_err(|error| Error::Parquet(error.to_string()))
 }

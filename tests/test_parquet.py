@@ -99,6 +99,20 @@ def test_a_column_of_several_pages(tmp_path: Path, rows: int) -> None:
     assert same(read_tags([(str(path), 0, rows)], "tags"), TagTable.from_series(table.to_series()))
 
 
+def test_a_row_of_more_tags_than_a_page(tmp_path: Path) -> None:
+    sizes = [3, 1_500_000, 0, 700_000, 700_000, 2]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    ids = np.concatenate([np.arange(size) for size in sizes]).astype(np.uint32)
+    words = pl.int_range(1_500_000, eager=True).cast(pl.String)
+    table = TagTable.from_arrays(words, offsets, ids)
+    path = str(tmp_path / "rows.parquet")
+    _core.write_tagged(path, pl.DataFrame({"id": range(6)}), "tags", *table_parts(table))
+    read = read_tags([(path, 0, 6)], "tags")
+    assert read.offsets.tolist() == offsets.tolist()
+    assert pl.read_parquet(path)["tags"].list.len().to_list() == sizes
+    assert same(read, TagTable.from_series(table.to_series()))
+
+
 def test_rows_and_columns_must_fit(tmp_path: Path) -> None:
     table = TagTable.from_series(pl.Series([["a"], ["b"]]))
     path = str(tmp_path / "rows.parquet")
