@@ -7,7 +7,7 @@
 //! kept, wherever the cut is.
 //!
 //! Cost: two walks over a shard's stored rows, one over the offsets, one over the ids (see [`RowScan`]); only rows that may
-//! be kept are renamed. Ten million samples in ten shards, k = 100,000: 0.18 s CPU; with renaming every row and
+//! be kept are renamed. Ten million samples in ten shards, k = 100,000: 0.2 s CPU; with renaming every row and
 //! keeping rounds up to a guess, shard after shard: 1.8 s, of which 0.6 were for renaming, and most for copying and sorting
 //! samples (one in five of a shard lay in the 21 rounds guessed, where the pool needs 15).
 

@@ -23,7 +23,7 @@
 //! Measured (CPU seconds of one core): a million rows of 4.5 tags over 12,000, support 40 (55,835 sets): 0.37, of which the
 //! pairs are 0.2, mostly cache misses (a place costs 7 ns where the rows fit the cache, 20 ns here); ten million, support
 //! 400 (54,483 sets): 7.5; ten million, support 40 (808,567 sets), later: 4.8, `PyFIM` 25. Mushroom (8,124 rows) at 20 %,
-//! 53,583 sets: 3.7 ms, of which a quarter is mining, the rest ordering and writing the sets (`PyFIM` 16 ms); 9.4 with
+//! 53,583 sets: 3.7 ms, most of it ordering and writing the sets (`PyFIM` 16 ms); 9.4 with
 //! conditional rows read for each tag in place of vectors from the start, and 11.7 with databases for perfect extensions
 //! as well. Tried at a million, on a busy machine, and no faster: dealing the rows to groups of neighbouring ranks whose
 //! rows fit the cache (the copies cost what the misses did; not tried at ten million); keeping the conditional rows of the
