@@ -63,6 +63,10 @@ def rules(made: TagTable) -> tuple[Any, ...]:
     return *(side.cast(pl.String).cast(pl.UInt32).to_numpy() for side in sides), found["count"].to_numpy()
 
 
+def itemsets(made: TagTable, min_count: int) -> pl.DataFrame:
+    return frequent_itemsets(made, min_count=min_count)
+
+
 def scipy_form(folder: Path) -> Any:
     from scipy.sparse import csr_matrix
 
@@ -117,7 +121,9 @@ CONTENDERS: dict[str, Contender] = {
     "X^T X in scipy": Contender(scipy_form, scipy_rules, ("scipy",)),
     "mlxtend": Contender(mlxtend_form, mlxtend_rules, ("mlxtend", "pandas", "scipy")),
     "PyFIM rules": Contender(tuples, fim_rules, ("fim",)),
-    "itemsets of any length": Contender(table, lambda made, count: frequent_itemsets(made, min_count=count)),
+    "pair rules, one thread": Contender(table, rules, threads=1),
+    "itemsets of any length": Contender(table, itemsets),
+    "itemsets, one thread": Contender(table, itemsets, threads=1),
     "PyFIM": Contender(tuples, fim_itemsets, ("fim",)),
 }
 
@@ -152,6 +158,11 @@ def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
         target = 1 / 1.5 if big else None
         yield race("pair rules, kernels", "pair rules in C", target=target)
         yield race("pair rules", "pair rules in C", target=target)
+        target = 1.5 if samples >= 1_000_000 else None
+        yield race("pair rules", "pair rules, one thread", target=target)
+        yield course.race(
+            "itemsets of any length", "itemsets, one thread", MIN_COUNT, same=pl.DataFrame.equals, runs=3, target=target
+        )
         if not peers:
             return
         peer_runs = 1 if big else None

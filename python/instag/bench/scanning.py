@@ -74,7 +74,9 @@ def of(coding: str) -> Callable[[Path], Path]:
 CONTENDERS = {
     "dictionary-coded": Contender(of("dictionary-coded"), tags_of, told=told),
     "pyarrow, dictionary read": Contender(of("dictionary-coded"), read_codes, ("pyarrow",), told_of_read),
+    "dictionary-coded, one thread": Contender(of("dictionary-coded"), tags_of, told=told, threads=1),
     "plain": Contender(of("plain"), tags_of, told=told),
+    "plain, one thread": Contender(of("plain"), tags_of, told=told, threads=1),
     "polars.read_parquet": Contender(of("plain"), read_strings, told=told_of_read),
 }
 
@@ -114,3 +116,12 @@ def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
                     same=same,
                     target=aim if samples >= 10_000_000 else None,
                 )
+            yield course.race(
+                coding,
+                f"{coding}, one thread",
+                0,
+                task=f"{coding} Parquet to ids (`scan_tags`)",
+                same=same,
+                runs=3,
+                target=1.5 if samples >= 1_000_000 else None,
+            )
