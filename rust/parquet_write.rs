@@ -27,6 +27,7 @@ use rayon::prelude::*;
 use crate::csr::Csr;
 use crate::error::{Error, Result};
 use crate::strings::borrow_strs;
+use crate::vocabulary::NONE;
 
 /// Rows of one page, or fewer where they hold more tags than [`PAGE_TAGS`].
 const PAGE_ROWS: usize = 1 << 16;
@@ -112,21 +113,20 @@ fn encoded(
     Ok(chunks)
 }
 
-/// The column chunk of the tags: the words that occur, in the vocabulary's order, then pages of codes.
+/// The column chunk of the tags: the words that occur, by first appearance whatever the vocabulary's order, then pages
+/// of codes.
 fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>, ColumnCloseResult)> {
-    let mut codes = vec![0u32; words.len()];
-    for &id in csr.ids() {
-        if let Some(code) = codes.get_mut(id as usize) {
-            *code = 1;
-        }
-    }
+    let mut codes = vec![NONE; words.len()];
     let mut dictionary = Vec::new();
     let mut distinct = 0;
-    for (code, word) in codes.iter_mut().zip(words).filter(|(code, _)| **code == 1) {
-        dictionary.extend_from_slice(&(word.len() as u32).to_le_bytes());
-        dictionary.extend_from_slice(word.as_bytes());
-        *code = distinct;
-        distinct += 1;
+    for &id in csr.ids() {
+        let (Some(code), Some(word)) = (codes.get_mut(id as usize), words.get(id as usize)) else { continue };
+        if *code == NONE {
+            *code = distinct;
+            distinct += 1;
+            dictionary.extend_from_slice(&(word.len() as u32).to_le_bytes());
+            dictionary.extend_from_slice(word.as_bytes());
+        }
     }
     let width = (u32::BITS - distinct.saturating_sub(1).leading_zeros()).max(1);
 

@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +22,7 @@ from instag import _core
 from instag.errors import ArtifactError
 from instag.locking import lock
 from instag.opening import new_digest
+from instag.shards import AHEAD
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,32 +79,41 @@ class Output:
     def parts(self, name: str) -> Iterator[Write]:
         """Takes a table part by part: one is `NAME.parquet`, several are `NAME/part-NNNNN.parquet`.
 
-        A part is a frame, and a table of tags where there is to be a column `tags`, which is the last one then.
+        A part is a frame, and a table of tags where there is to be a column `tags`, which is the last one then. It is
+        written while the next one is made; what goes wrong is raised by the next call, or at the end.
         """
-        import polars as pl
-
         paths: list[Path] = []
+        with ThreadPoolExecutor(1) as thread:
+            waiting: list[Future[None]] = []
 
-        def write(frame: pl.DataFrame, tags: TagTable | None = None) -> None:
-            path = self._aside(f"{name}-{len(paths):05}.parquet")
-            paths.append(path)
-            # One row group up to some million rows: strings keep one dictionary, so a tag column is half the size and
-            # read twice as fast. A ledger may have many times as many, and a row group is made in memory.
-            options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
-            try:
-                if tags is None:
-                    frame.write_parquet(path, row_group_size=min(max(len(frame), 1), GROUP_ROWS), **options)
-                else:
-                    _core.write_tagged(str(path), frame, "tags", tags.vocabulary, tags.offsets, tags.ids)
-            except (ValueError, pl.exceptions.PolarsError) as error:
-                hint = "name a folder on a disk that has room and can be written"
-                raise ArtifactError(
-                    f"`{self.folder / name}.parquet` could not be written: {error}", hint=hint
-                ) from None
+            def write(frame: pl.DataFrame, tags: TagTable | None = None) -> None:
+                paths.append(self._aside(f"{name}-{len(paths):05}.parquet"))
+                while waiting:
+                    waiting.pop().result()
+                waiting.append(thread.submit(self._write, paths[-1], name, frame, tags))
+                if AHEAD < 0:
+                    waiting.pop().result()
 
-        yield write
+            yield write
+            while waiting:
+                waiting.pop().result()
         for at, path in enumerate(paths):
             self.written[f"{name}.parquet" if len(paths) == 1 else f"{name}/part-{at:05}.parquet"] = path
+
+    def _write(self, path: Path, name: str, frame: pl.DataFrame, tags: TagTable | None) -> None:
+        import polars as pl
+
+        # One row group up to some million rows: strings keep one dictionary, so a tag column is half the size and read
+        # twice as fast. A ledger may have many times as many, and a row group is made in memory.
+        options: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "statistics": False}
+        try:
+            if tags is None:
+                frame.write_parquet(path, row_group_size=min(max(len(frame), 1), GROUP_ROWS), **options)
+            else:
+                _core.write_tagged(str(path), frame, "tags", tags.vocabulary, tags.offsets, tags.ids)
+        except (ValueError, pl.exceptions.PolarsError) as error:
+            hint = "name a folder on a disk that has room and can be written"
+            raise ArtifactError(f"`{self.folder / name}.parquet` could not be written: {error}", hint=hint) from None
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 DROPPED = 2**32 - 1  # what `renamed` drops
@@ -152,18 +153,18 @@ def each(table: TagRows, work: Callable[[TagTable, int], T]) -> Iterator[T]:
     return in_turn(lambda at: work(table.shard(at), int(table.starts[at])), numbers)
 
 
-def in_turn(run: Callable[[int], T], numbers: Sequence[int]) -> Iterator[T]:
-    """`run(number)` of every one of `numbers`, in order, some of them at a time."""
-    if len(numbers) < 2:
-        yield from map(run, numbers)
+def in_turn(run: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
+    """`run(item)` of every one of `items`, in order, some of them at a time."""
+    if len(items) < 2:
+        yield from map(run, items)
         return
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        waiting = [threads.submit(run, at) for at in numbers[:AT_ONCE]]
+        waiting = [threads.submit(run, item) for item in items[:AT_ONCE]]
         try:
-            for at in [*numbers[AT_ONCE:], *[None] * len(waiting)]:
+            for item in [*items[AT_ONCE:], *[None] * len(waiting)]:
                 done = waiting.pop(0).result()
-                if at is not None:
-                    waiting.append(threads.submit(run, at))
+                if item is not None:
+                    waiting.append(threads.submit(run, item))
                 yield done
         finally:
             threads.shutdown(cancel_futures=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64] | None
 
 _ROWS = 8192  # rows a batch: small where rows hold images, large enough for the parser to share out
+_HELD_BYTES = 64 << 20  # of batches whose picked rows wait for those of the next
 
 
 def parquet_lines(path: str, rows: Rows = None) -> Iterator[bytes]:
@@ -72,17 +73,31 @@ def _lines(frame: pl.LazyFrame, rows: Rows) -> Iterator[bytes]:
     try:
         schema = frame.collect_schema()
         exact = [_exact(pl.col(name), dtype).alias(name) for name, dtype in schema.items() if _holds_binary(dtype)]
-        before = 0
-        for found in frame.collect_batches(chunk_size=_ROWS, maintain_order=True):
-            batch, start, before = found, before, before + len(found)
-            if rows is not None:
-                batch = found[rows[slice(*np.searchsorted(rows, [start, before]))] - start]
+        batches = frame.collect_batches(chunk_size=_ROWS, maintain_order=True)
+        for batch in batches if rows is None else _picked(batches, rows):
             for part in (batch.with_columns(exact) if exact else batch).iter_slices(_ROWS):
                 lines = io.BytesIO()
                 part.write_ndjson(lines)
                 yield lines.getvalue()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"cannot be read: {_first_line(error)}") from None
+
+
+def _picked(batches: Iterator[pl.DataFrame], rows: NDArray[np.int64]) -> Iterator[pl.DataFrame]:
+    """The rows of these numbers, those of many batches together: a few of each are wanted, and each costs a call."""
+    import polars as pl
+
+    before, held_bytes = 0, 0.0
+    held: list[pl.DataFrame] = []
+    for batch in batches:
+        start, before = before, before + len(batch)
+        held.append(batch[rows[slice(*np.searchsorted(rows, [start, before]))] - start])
+        held_bytes += batch.estimated_size()  # picked rows hold on to the texts of all
+        if held_bytes > _HELD_BYTES:
+            yield pl.concat(held)
+            held, held_bytes = [], 0.0
+    if held:
+        yield pl.concat(held)
 
 
 def _holds_binary(dtype: pl.DataType) -> bool:

@@ -245,7 +245,7 @@ def _table(tags: Sequence[pl.Series | Span], column: str) -> TagTable:
     gathering = Gathering()
     for of_files, group in groupby(tags, lambda part: isinstance(part, tuple)):
         parts: Any = list(group)
-        table = read_tags(parts, column) if of_files else TagTable.from_series(pl.concat(parts, rechunk=True))
+        table = read_tags(parts, column, AT_ONCE) if of_files else TagTable.from_series(pl.concat(parts, rechunk=True))
         if len(table) == sum(len(part) if isinstance(part, pl.Series) else part[2] - part[1] for part in tags):
             return table  # of one kind, as almost always
         gathering.add(table)

@@ -15,6 +15,7 @@ import numpy as np
 from instag import _core
 from instag.errors import ArtifactError, ConfigError, DataError
 from instag.opening import Raw, blocks, new_digest
+from instag.shards import in_turn
 from instag.tabular import csv_lines, hf_path, parquet_lines
 
 if TYPE_CHECKING:
@@ -64,16 +65,18 @@ def write_selected(
     picks = picks.join(first, on="row", how="left")
     if picks["file"].null_count():
         raise ArtifactError(f"{picks['file'].null_count()} picks have no record in `tag/records`")
-    lines: list[tuple[pl.Series, pl.DataFrame]] = []
-    for (number,), part in picks.sort("file", "record").group_by("file", maintain_order=True):
-        file = files.row(int(str(number)), named=True)
+
+    def of_file(part: pl.DataFrame) -> list[pl.DataFrame]:
+        file = files.row(part["file"][0], named=True)
         ranks = part["rank"].to_numpy()
         verbatim = format == "original" and file["format"].split(".")[0] in ("jsonl", "text")
         form = "verbatim" if verbatim else "compact" if format == "original" else "messages"
-        for block, starts, ends, at in _pieces(file, part):
-            made = _lines(file, block, starts, ends, form, schema)
-            lines.append((pl.Series("rank", ranks[at]), made))
-    frames = [frame.with_columns(rank) for rank, frame in lines]
+        return [
+            _lines(file, block, starts, ends, form, schema).with_columns(pl.Series("rank", ranks[at]))
+            for block, starts, ends, at in _pieces(file, part)
+        ]
+
+    frames = [made for of_one in in_turn(of_file, picks.sort("file", "record").partition_by("file")) for made in of_one]
     with _whole(out) as file_out:
         if frames:
             for line in pl.concat(frames).sort("rank")["line"]:
