@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class TaggedPart:
     """Some rows that were tagged elsewhere.
 
-    `rows` (id, source, turns): one row a record that could be read; `table` its tags, without those of white space
+    `rows` (id, source, turns): one row a record that could be read; `table` its tags (in any order), without those of white space
     alone, which name nothing; `records` as in `instag.reading.Pool`.
     """
 
