@@ -50,7 +50,7 @@ def run(instag: Instag, tmp_path: Path) -> Path:
 
 
 def child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs code as a process of its own, whose limits can be lowered; its threads reserve no addresses for themselves."""
+    """Runs code as a process of its own, whose limits can be lowered; its threads reserve no addresses."""
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"} | environment,
