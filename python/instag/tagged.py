@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class TaggedPart:
     """Some rows that were tagged elsewhere.
 
-    `rows` (id, source, turns): one row a record that could be read; `table` its tags in any order, without those of white
-    space alone, which name nothing; `records` as in `instag.reading.Pool`.
+    `rows` (id, source, turns): one row a record that could be read; `table` its tags in any order, without those of
+    white space alone, which name nothing; `records` as in `instag.reading.Pool`.
     """
 
     rows: pl.DataFrame
