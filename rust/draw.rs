@@ -13,7 +13,7 @@ pub fn draw(n: usize, bits: &[u64]) -> Result<Vec<i64>> {
     if bits.len() > n {
         return Err(Error::Setting { name: "bits", reason: format!("draws {} of {n}", bits.len()) });
     }
-    let target = |at: usize, bits: u64| at + ((u128::from(bits) * (n - at) as u128) >> 64) as usize;
+    let target = |at, bits| target(n, at, bits);
     if bits.len() < n / 16 {
         // Few draws: only the entries that moved are written down.
         let mut moved: FxHashMap<usize, usize> = FxHashMap::default();
@@ -31,4 +31,22 @@ pub fn draw(n: usize, bits: &[u64]) -> Result<Vec<i64>> {
     }
     entries.truncate(bits.len());
     Ok(entries)
+}
+
+/// Where each of `0..bits.len()` stands when all are shuffled: the inverse of what [`draw`] gives for as many bits.
+///
+/// Each swap undone, the last one first: a walk through memory like that of `draw`, and none to turn it around.
+pub fn places(bits: &[u64]) -> Result<Vec<i64>> {
+    let n = bits.len();
+    let mut places = reserved(n)?;
+    places.extend(0..n as i64);
+    for (at, &bits) in bits.iter().enumerate().rev() {
+        places.swap(at, target(n, at, bits));
+    }
+    Ok(places)
+}
+
+/// The entry that changes places with `at`: itself, or one behind it.
+fn target(n: usize, at: usize, bits: u64) -> usize {
+    at + ((u128::from(bits) * (n - at) as u128) >> 64) as usize
 }

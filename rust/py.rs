@@ -665,6 +665,12 @@ mod core {
         Ok(py.detach(|| crate::draw::draw(n, bits))?.into_pyarray(py))
     }
 
+    #[pyfunction]
+    fn draw_places<'py>(py: Python<'py>, bits: Array1Of<'py, u64>) -> PyResult<Array1<'py, i64>> {
+        let bits = bits.as_slice()?;
+        Ok(py.detach(|| crate::draw::places(bits))?.into_pyarray(py))
+    }
+
     // ---- read ----
 
     #[pyfunction]

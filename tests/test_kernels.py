@@ -209,6 +209,8 @@ def test_draws_equal_the_oracle(n: int, draw: st.DataObject) -> None:
     most = draw.draw(st.sampled_from([n, n // 16, 3]))
     bits = draw.draw(st.lists(st.integers(0, 2**64 - 1), max_size=min(most, n)))
     assert _core.draw(n, u64(bits)).tolist() == oracle.draw(n, bits)
+    shuffled = oracle.draw(len(bits), bits)
+    assert _core.draw_places(u64(bits)).tolist() == [shuffled.index(entry) for entry in range(len(bits))]
 
 
 # ---- read ----

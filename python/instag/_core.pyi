@@ -220,6 +220,9 @@ def most_complex(
 def draw(n: int, bits: U64) -> I64:
     """The first `len(bits)` entries of a shuffled `range(n)`, from one 64-bit random number each."""
 
+def draw_places(bits: U64) -> I64:
+    """Where each entry of `range(len(bits))` stands in what `draw` shuffles with the same bits."""
+
 # ---- read ----
 
 def schema_names() -> list[str]:

@@ -10,9 +10,9 @@ import numpy as np
 from instag import _core
 from instag.errors import DataError
 from instag.memory import require
-from instag.selection import _numbers, random_order
+from instag.selection import _numbers, random_places
 from instag.shards import each
-from instag.table import FROM_SERIES, places
+from instag.table import FROM_SERIES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -225,7 +225,7 @@ def _check_names(source: pl.Series) -> pl.Series:
 def _first_seen(table: TagRows, rows: Rows) -> NDArray[np.int64]:
     """For each tag its first position among `rows`, which rise, in random order (seed 0), -1 where none holds it."""
     samples = _count(rows)
-    positions = places(random_order(samples, samples, seed=0))
+    positions = random_places(samples, seed=0)
 
     def of_shard(shard: TagTable, start: int) -> NDArray[np.int64]:
         if isinstance(rows, slice):

@@ -288,6 +288,15 @@ def random_order(n: int, k: int, seed: int) -> NDArray[np.int64]:
     return _core.draw(n, np.random.PCG64(seed).random_raw(k))
 
 
+def random_places(n: int, seed: int) -> NDArray[np.int64]:
+    """Where each of `n` stands in the random order of `seed`.
+
+    >>> random_places(5, seed=0)[random_order(5, 5, seed=0)].tolist()
+    [0, 1, 2, 3, 4]
+    """
+    return _core.draw_places(np.random.PCG64(seed).random_raw(n))
+
+
 def _notes(settings: SelectSettings, pool: _Pool, picked: int) -> tuple[str, ...]:
     if picked == settings.k:
         return ()

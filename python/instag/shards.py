@@ -6,6 +6,7 @@ so a stage is written once, with what both have: `vocabulary`, `counts`, `starts
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import warnings
@@ -168,6 +169,21 @@ def in_turn(run: Callable[[S], T], items: Sequence[S]) -> Iterator[T]:
                 yield done
         finally:
             threads.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Starts `work` beside the block, where there are threads for it; what is given out waits for its result.
+
+    >>> with beside(lambda: 6 * 7) as result:
+    ...     result()
+    42
+    """
+    if AHEAD < 0:
+        yield work
+        return
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(work).result
 
 
 def joined(vocabulary: pl.Series, tables: Sequence[TagTable]) -> TagTable:

@@ -31,6 +31,7 @@ from instag.rows import (
     write_rows,
 )
 from instag.run import Output, Run, file_digest
+from instag.shards import beside
 
 if TYPE_CHECKING:
     import polars as pl
@@ -198,12 +199,12 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
     run = Run(path)
 
     def make(out: Output) -> None:
-        source: Any = sample_column(run, "normalize", "source")
-        if run.need("tag")["counts"]["duplicates"]:  # a sample may stand in several sources
-            source = run.table("tag", "records", ["row", "source"]).unique(maintain_order=True)
-        table = tag_rows(run, "normalize", by_sample(run, "normalize"))
-        turns, complete = sample_column(run, "normalize", "turns"), complete_samples(run, "normalize")
-        result = analyze(table, source, turns=turns, complete=complete)
+        with beside(lambda: tag_rows(run, "normalize", by_sample(run, "normalize"))) as table:
+            source: Any = sample_column(run, "normalize", "source")
+            if run.need("tag")["counts"]["duplicates"]:  # a sample may stand in several sources
+                source = run.table("tag", "records", ["row", "source"]).unique(maintain_order=True)
+            turns, complete = sample_column(run, "normalize", "turns"), complete_samples(run, "normalize")
+            result = analyze(table(), source, turns=turns, complete=complete)
         for name in ("sources", "overlap", "curve"):
             out.table(name, getattr(result, name))
         out.counts |= {
@@ -243,7 +244,10 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
             eligible=None if settings.allow_partial else complete,
             turns=turns,
         )
-        picked = picked_samples(run, "normalize", result.rows)
+        with beside(lambda: result.random) as subsets:
+            picked = picked_samples(run, "normalize", result.rows)
+            records = source_records(run, result.rows)
+            random = subsets()
         rank = pl.int_range(len(picked), dtype=pl.Int64, eager=True).alias("rank")
         rounds, gains = pl.lit(result.rounds, pl.Int32), pl.lit(result.gains, pl.Int64)
         out.table(
@@ -252,13 +256,12 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
                 rank, pl.Series("row", result.rows), "id", "source", rounds.alias("round"), gains.alias("gain")
             ),
         )
-        random = result.random
         picks = (rank + 1).alias("samples")
         coverage = pl.Series("coverage", result.coverage)
         out.table("curve", pl.DataFrame([picks, coverage, pl.Series("random_coverage", random.coverage)]))
         schema = run.need("tag")["settings"].get("schema")
         with out.file("selected.jsonl") as file:
-            write_selected(file, *source_records(run, result.rows), result.rows, format=writes.format, schema=schema)
+            write_selected(file, *records, result.rows, format=writes.format, schema=schema)
         out.counts |= {
             "method": settings.method,
             "pool": len(table),
