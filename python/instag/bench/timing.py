@@ -57,7 +57,7 @@ class Comparison:
         """The comparison as a row of the Markdown table."""
         ratio, promised, peer_time = "", "", ""
         if self.ratios:
-            ratio = f"{median(self.ratios):,.3g}x ({min(self.ratios):,.3g} - {max(self.ratios):,.3g})"
+            ratio = f"{_three(median(self.ratios))}x ({_three(min(self.ratios))} - {_three(max(self.ratios))})"
             promised = "" if self.target is None else f"{self.target:.3g}x {'met' if self.met else 'MISSED'}"
         if self.error is not None:
             peer_time = self.error.replace("|", "/") + (f" (`{self.command}`)" if self.command else "")
@@ -124,6 +124,11 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _three(value: float) -> str:
+    """Three digits, or the whole number where it has more."""
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 def _seconds(seconds: float) -> str:
