@@ -74,7 +74,7 @@ def of(coding: str) -> Callable[[Path], Path]:
 CONTENDERS = {
     "dictionary-coded": Contender(of("dictionary-coded"), tags_of, told=told),
     "pyarrow, dictionary read": Contender(of("dictionary-coded"), read_codes, ("pyarrow",), told_of_read),
-    "dictionary-coded, one thread": Contender(of("dictionary-coded"), tags_of, told=told, threads=1),
+    "dictionary-coded, one thread": Contender(of("dictionary-coded"), tags_of, ("pyarrow",), told, threads=1),
     "plain": Contender(of("plain"), tags_of, told=told),
     "plain, one thread": Contender(of("plain"), tags_of, told=told, threads=1),
     "polars.read_parquet": Contender(of("plain"), read_strings, told=told_of_read),
