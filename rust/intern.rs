@@ -277,6 +277,7 @@ impl<'a> Shard<'a> {
             ids[kept] = id;
             kept += (fresh as usize) & usize::from(at < none);
         }
+        self.cells[none] = 0; // the next new tag's
         self.ids.truncate(start + kept);
         let before = |end: usize| if end < codes.len() { marks[end] as usize } else { kept };
         self.ends.extend(ends.iter().map(|&end| (start + before(end)) as i64));

@@ -66,6 +66,13 @@ def test_null_rows_are_empty_and_null_tags_left_out() -> None:
     assert table.to_series().to_list() == [[], ["a"]]
 
 
+def test_null_tags_count_for_no_tag_that_comes_later() -> None:
+    rows: list[list[str | None]] = [[None, "early"], *[["early", None]] * 2_000, *[[None, "late"]] * 3]
+    for dtype in (pl.String, pl.Categorical):
+        table = TagTable.from_series(pl.Series(rows, dtype=pl.List(pl.String)).cast(pl.List(dtype)))
+        assert (table.vocabulary.to_list(), table.counts.tolist()) == (["early", "late"], [2_001, 3])
+
+
 def test_many_rows_over_threads_and_chunks_equal_the_oracle() -> None:
     seed = random.Random(0)
     words = [f"{'a common beginning of tags ' * (n % 3)}{n}" for n in range(3_000)]
