@@ -12,7 +12,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchIterator, RecordBatchReader, StringViewArray};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadwriteArray1};
-use pyo3::exceptions::{PyMemoryError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyOSError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -134,8 +134,76 @@ impl ArrowTable {
     }
 }
 
+fn os_error(error: std::io::Error) -> PyErr {
+    let told = error.to_string();
+    match error.raw_os_error() {
+        // Python's class of it, and its words
+        Some(number) => PyOSError::new_err((number, told.split(" (os error").next().unwrap_or("").to_owned())),
+        None if error.kind() == ErrorKind::FileTooLarge => PyOverflowError::new_err(told),
+        None => PyOSError::new_err(told),
+    }
+}
+
+/// A file of JSON lines or of plain text, one after another; it alone is kept from call to call, for its digest.
+#[pyclass]
+struct Lines(records::lines::Lines<File>);
+
+#[pymethods]
+impl Lines {
+    #[new]
+    #[pyo3(signature = (path, skipped, plain, block, longest, schema=None, source_column=None, tagged=None))]
+    #[allow(clippy::too_many_arguments, reason = "three of them say what a record is")]
+    fn new(
+        path: PathBuf,
+        skipped: usize,
+        plain: bool,
+        block: u64,
+        longest: usize,
+        schema: Option<&str>,
+        source_column: Option<String>,
+        tagged: Option<(String, Option<String>)>,
+    ) -> PyResult<Self> {
+        let settings = record_settings(schema, source_column, tagged)?;
+        let file = File::open(path).map_err(os_error)?;
+        Ok(Self(records::lines::Lines::new(file, skipped, plain, block, longest, settings)))
+    }
+
+    /// Up to so many blocks, none after the last: tables and bytes of each, and the records up to its end.
+    fn read(&mut self, py: Python<'_>, blocks: u64) -> PyResult<Vec<(Tables, u64, i64)>> {
+        let read = py.detach(|| {
+            let blocks = self.0.read(blocks)?;
+            Ok(blocks.into_iter().map(|block| (block.columns.finish(), block.bytes, block.records)).collect::<Vec<_>>())
+        });
+        let found = read.map_err(os_error)?.into_iter();
+        found.map(|(block, bytes, records)| Ok((tables(block)?, bytes, records))).collect()
+    }
+
+    /// The digest of the whole file and its bytes: what has not been asked for yet is read now.
+    fn digest(&mut self, py: Python<'_>) -> PyResult<(String, u64)> {
+        let (digest, bytes) = py.detach(|| self.0.digest()).map_err(os_error)?;
+        Ok((format!("{digest:032x}"), bytes))
+    }
+}
+
+fn record_settings(
+    schema: Option<&str>,
+    source_column: Option<String>,
+    tagged: Option<(String, Option<String>)>,
+) -> Result<records::Settings, Error> {
+    let schema = schema.map(str::parse).transpose()?;
+    let tagged = tagged.map(|(tags, id)| records::tagged::Members { tags, id });
+    Ok(records::Settings { schema, source_column, tagged })
+}
+
+/// The tables `records`, `queries`, `rejected`.
+type Tables = (ArrowTable, ArrowTable, ArrowTable);
+
+fn tables([records, queries, rejected]: [records::columns::Table; 3]) -> PyResult<Tables> {
+    Ok((ArrowTable::new(records)?, ArrowTable::new(queries)?, ArrowTable::new(rejected)?))
+}
+
 /// The tables `records`, `queries`, `rejected`; bytes used; the place and the layout of what follows.
-type ReadBlock = ((ArrowTable, ArrowTable, ArrowTable), usize, (i64, i64, i64), &'static str);
+type ReadBlock = (Tables, usize, (i64, i64, i64), &'static str);
 
 type Array1Of<'py, T> = PyReadonlyArray1<'py, T>;
 
@@ -168,6 +236,9 @@ mod core {
 
     #[pymodule_export]
     use super::ArrowTable;
+
+    #[pymodule_export]
+    use super::Lines;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals, reason = "Python's name")]
@@ -679,6 +750,11 @@ mod core {
     }
 
     #[pyfunction]
+    fn is_value(line: &[u8]) -> bool {
+        std::str::from_utf8(line).is_ok_and(records::layout::is_value)
+    }
+
+    #[pyfunction]
     fn nested_list(py: Python<'_>, block: &[u8]) -> PyResult<Option<(usize, usize)>> {
         let Ok(text) = std::str::from_utf8(block) else { return Ok(None) };
         py.detach(|| records::layout::nested_list(text)).map_err(PyValueError::new_err)
@@ -699,19 +775,15 @@ mod core {
         rest: &[u8],
     ) -> PyResult<ReadBlock> {
         let layout = layout.parse()?;
-        let schema = schema.map(str::parse).transpose()?;
-        let tagged = tagged.map(|(tags, id)| records::tagged::Members { tags, id });
-        let settings = records::Settings { schema, source_column, tagged };
+        let settings = record_settings(schema, source_column, tagged)?;
         let (offset, lines, records) = place;
         let place = records::Place { offset, lines, records };
-        let (tables, block) = py.detach(|| {
+        let (found, block) = py.detach(|| {
             let mut block = records::read_block(rest, block, layout, place, last, &settings);
             (std::mem::take(&mut block.columns).finish(), block)
         });
-        let [records, queries, rejected] = tables;
-        let tables = (ArrowTable::new(records)?, ArrowTable::new(queries)?, ArrowTable::new(rejected)?);
         let next = (block.next.offset, block.next.lines, block.next.records);
-        Ok((tables, block.used, next, block.layout.name()))
+        Ok((tables(found)?, block.used, next, block.layout.name()))
     }
 
     #[pyfunction]

@@ -101,9 +101,9 @@ def test_parts_put_end_to_end_are_the_pool(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(lines, max_size=12), st.sampled_from(["jsonl", "json", "jsonl.gz"]), st.integers(1, 90))
-def test_blocks_do_not_matter(tmp_path: Path, rows: list[Any], kind: str, block: int) -> None:
-    path = write(tmp_path, 0, kind, [0, *rows] if kind == "json" else ["", "", *rows, 0])
+@given(st.lists(lines, max_size=12), st.sampled_from(["jsonl", "json", "jsonl.gz"]), st.booleans(), st.integers(1, 90))
+def test_blocks_do_not_matter(tmp_path: Path, rows: list[Any], kind: str, begun: bool, block: int) -> None:
+    path = write(tmp_path, 0, kind, [0, *rows] if kind == "json" or begun else ["", "", *rows, 0])
     whole = instag.read(path)
     with blocks_of(block):
         found = instag.read(path)
@@ -119,7 +119,9 @@ def blocks_of(size: int) -> Iterator[None]:
     kept = opening.blocks.__defaults__
     opening.blocks.__defaults__ = (size,)
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("instag.lines.BLOCK", size)
+            yield
     finally:
         opening.blocks.__defaults__ = kept
 
@@ -152,17 +154,19 @@ def test_a_file_that_fails_after_records_of_it_were_given_out_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", [{"prompt": str(at)} for at in range(100)])
-    asked = 0
+    whole = _core.Lines
 
-    def read(raw: Any, size: int = -1) -> bytes:
-        nonlocal asked
-        asked += 1
-        if asked > 9:
-            raise OSError(5, "Input/output error")
-        data: bytes = raw._file.read(size)
-        return data
+    class Failing:
+        def __init__(self, *settings: Any) -> None:
+            self.lines, self.asked = whole(*settings), 0
 
-    monkeypatch.setattr("instag.opening.Raw.read", read)
+        def read(self, blocks: int) -> Any:
+            self.asked += 1
+            if self.asked > 9:
+                raise OSError(5, "Input/output error")
+            return self.lines.read(1)
+
+    monkeypatch.setattr("instag._core.Lines", Failing)
     with blocks_of(100):
         parts = instag.read_parts(path, part_rows=10)
         assert len(next(parts)) == 10

@@ -231,6 +231,9 @@ def schema_names() -> list[str]:
 def detect_layout(block: bytes) -> str | None:
     """How the records of a JSON file lie, by its first block: `lines`, `array` or `values`; None: no JSON."""
 
+def is_value(line: bytes) -> bool:
+    """Whether a line is one JSON value; a file whose first line is an object has lines, whatever follows."""
+
 def nested_list(block: bytes) -> tuple[int, int] | None:
     """Where the list is in a file that is one object around a list of records; None where it is no such object.
 
@@ -256,6 +259,34 @@ def read_block(
     With `tagged`, the members with the tags and the id, a record's tags stand in place of its queries and it has no
     hash. All threads; equal whatever their number and however the file is cut into blocks.
     """
+
+@final
+class Lines:
+    """A file of JSON lines or (`plain`) of plain text, read from its `skipped` first bytes on.
+
+    The last three say what a record is, as in `read_block`. Nothing else here is kept from call to call. `OSError`
+    where the file cannot be read, `OverflowError` (the line's place) at a line of more than `longest` bytes.
+    """
+
+    def __new__(
+        cls,
+        path: str,
+        skipped: int,
+        plain: bool,
+        block: int,
+        longest: int,
+        schema: str | None = None,
+        source_column: str | None = None,
+        tagged: tuple[str, str | None] | None = None,
+    ) -> Lines: ...
+    def read(self, blocks: int) -> list[tuple[tuple[ArrowTable, ArrowTable, ArrowTable], int, int]]:
+        """The next blocks, of `block` bytes, none after the last: tables, bytes, and the records up to the block's end.
+
+        Memory is that of the tables, and an eighth of a block a thread. All threads; equal whatever their number.
+        """
+
+    def digest(self) -> tuple[str, int]:
+        """The digest of the whole file, XXH3-128 in hex, and its bytes; what has not been read is read now."""
 
 def export_records(
     block: bytes,

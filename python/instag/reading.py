@@ -5,28 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from instag import _core
 from instag.errors import ConfigError, DataError
 from instag.inputs import Files, Input, expand
+from instag.lines import BYTE_ORDER_MARK, LONGEST_RECORD, lines_of_blocks, lines_of_file, lines_start, too_long
 from instag.opening import BLOCK, Raw, blocks, decompressed, file_kind, new_digest
 from instag.pooling import PART_BYTES, FileTables, Joining, Tables
-from instag.shards import AHEAD, AT_ONCE
 from instag.tabular import csv_lines, hf_path, parquet_lines
 
 if TYPE_CHECKING:
     import polars as pl
 
     from instag.progress import Advance
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LONGEST_RECORD = 4 << 30  # the parser's limit, and a guard against a file that is one endless value
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -212,19 +208,32 @@ def read_file(file: FileTables, settings: Reads, enough: Callable[[], bool] = la
     else:
         kind, compression = file_kind(path, settings.schema)
         file.format = kind if compression is None else f"{kind}.{compression}"
-        with Raw(path, settings.progress) as raw:
-            if kind == "parquet":
-                yield from _read_rows(file, parquet_lines(path), settings, enough)
-            elif kind == "csv":
-                yield from _read_rows(file, csv_lines(path, compression), settings, enough)
-            else:
-                with contextlib.closing(blocks(raw, compression)) as parts:
-                    yield from _read_text(file, parts, kind, settings, enough)
-            file.digest, file.bytes = raw.digest(), raw.bytes
+        plain = compression is None and kind in ("json", "text")
+        if plain and (start := lines_start(path, kind)) is not None:
+            file.format = file.format.replace("json", "jsonl")
+            yield from lines_of_file(file, start, kind, settings, enough)
+        else:
+            yield from _read_raw(file, kind, compression, settings, enough)
         if kind == "json" and file.rows == 1 and not file.read:
             yield from _read_wrapped(file, compression, settings)
     if not file.read:
         _refuse_empty(file)
+
+
+def _read_raw(
+    file: FileTables, kind: str, compression: str | None, settings: Reads, enough: Callable[[], bool]
+) -> Blocks:
+    """A file that is read here, and digested on the way."""
+    path = file.given.path
+    with Raw(path, settings.progress) as raw:
+        if kind == "parquet":
+            yield from _read_rows(file, parquet_lines(path), settings, enough)
+        elif kind == "csv":
+            yield from _read_rows(file, csv_lines(path, compression), settings, enough)
+        else:
+            with contextlib.closing(blocks(raw, compression)) as parts:
+                yield from _read_text(file, parts, kind, settings, enough)
+        file.digest, file.bytes = raw.digest(), raw.bytes
 
 
 def _read_text(
@@ -232,62 +241,13 @@ def _read_text(
 ) -> Blocks:
     """JSON or plain text: the first block tells how its records lie."""
     block, last = next(parts)
-    start = len(_BYTE_ORDER_MARK) if block.startswith(_BYTE_ORDER_MARK) else 0
+    start = len(BYTE_ORDER_MARK) if block.startswith(BYTE_ORDER_MARK) else 0
     block = block[start:]
     layout = "text" if kind == "text" else _core.detect_layout(block) or "lines"
     if layout == "lines":
         file.format = file.format.replace("json", "jsonl")
-    read = _read_lines if layout in ("lines", "text") else _read_values
+    read = lines_of_blocks if layout in ("lines", "text") else _read_values
     yield from read(file, chain([(block, last)], parts), start, layout, settings, enough)
-
-
-def _read_lines(
-    file: FileTables,
-    parts: Iterator[tuple[bytes, bool]],
-    offset: int,
-    layout: str,
-    settings: Reads,
-    enough: Callable[[], bool],
-) -> Blocks:
-    """Lines, two blocks at a time, so that no thread waits for the last piece of one; counted when they are read."""
-    import polars as pl
-
-    lines = records = 0
-    flight: deque[Future[Any]] = deque()
-
-    def landed() -> tuple[Tables, int]:
-        nonlocal lines, records
-        (read, queries, rejected), used, (_, more_lines, more_records), _ = flight.popleft().result()
-        if lines or records:
-            read = pl.DataFrame(read).with_columns(pl.col("record") + records)
-            rejected = pl.DataFrame(rejected).with_columns(pl.col("record") + records, pl.col("line") + lines)
-        lines, records = lines + more_lines, records + more_records
-        return (read, queries, rejected), used
-
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        try:
-            held: list[bytes] = []  # of the line that goes on
-            for block, last in parts:
-                end = len(block) if last else block.rfind(b"\n") + 1
-                if sum(map(len, held)) + end > _LONGEST_RECORD:
-                    raise _too_long(offset)
-                if not end and not last:
-                    held.append(block)
-                    continue
-                rest = b"".join(held)
-                place = (offset, 0, 0)
-                flight.append(threads.submit(_core.read_block, block, layout, place, last, *settings.of_records, rest))
-                offset, held = offset + len(rest) + end, [block[end:]]
-                while len(flight) > (0 if last or AHEAD < 0 else AHEAD):
-                    yield landed()
-                    if enough():
-                        break
-                else:
-                    continue
-                break
-            file.rows = records
-        finally:
-            threads.shutdown(cancel_futures=True)
 
 
 def _read_values(
@@ -302,8 +262,8 @@ def _read_values(
     place, rest, wanted = (offset, 0, 0), b"", 0
     for block, last in parts:
         held = len(rest) + len(block)
-        if held > _LONGEST_RECORD:
-            raise _too_long(place[0])
+        if held > LONGEST_RECORD:
+            raise too_long(place[0])
         if held < wanted and not last:
             rest += block
             continue
@@ -315,10 +275,6 @@ def _read_values(
         if enough():
             break
     file.rows = place[2]
-
-
-def _too_long(offset: int) -> DataError:
-    return DataError(f"holds a record of more than {_LONGEST_RECORD >> 30} GiB, from byte {offset:,} on")
 
 
 def _read_rows(file: FileTables, parts: Iterator[bytes], settings: Reads, enough: Callable[[], bool]) -> Blocks:

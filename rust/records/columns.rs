@@ -4,10 +4,11 @@
 //! neither joining the pieces nor Polars copies or checks them again (end to end in one buffer a block they were copied
 //! twice and checked once more, which took a fifth of reading's time).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::{ArrayBuilder, StringViewBuilder};
-use arrow_array::{ArrayRef, Int32Array, Int64Array, StringViewArray, UInt8Array, UInt64Array};
+use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, StringViewArray, UInt8Array, UInt64Array};
 
 use super::tape::{Kind, Value};
 use super::turns::{Reader, Sample};
@@ -37,20 +38,29 @@ impl Texts {
         (0..std::mem::take(&mut self.nulls)).for_each(|_| self.texts.append_null());
     }
 
-    fn append(&mut self, mut next: Self) {
-        if !next.texts.is_empty() {
-            self.write_nulls();
-            self.texts.append_array(&next.texts.finish());
+    /// Appends some rows of what [`Texts::seal`] gave.
+    fn append(&mut self, next: Option<&StringViewArray>, rows: Range<usize>) {
+        match next.map(|texts| texts.slice(rows.start, rows.len())) {
+            Some(texts) if texts.null_count() < rows.len() => {
+                self.write_nulls();
+                self.texts.append_array(&texts);
+            }
+            _ => self.nulls += rows.len(),
         }
-        self.nulls += next.nulls;
     }
 
-    fn finish(mut self) -> StringViewArray {
+    /// The column, unless all of it is null.
+    fn seal(mut self) -> Option<StringViewArray> {
         if self.texts.is_empty() {
-            return StringViewArray::new_null(self.nulls);
+            return None;
         }
         self.write_nulls();
-        self.texts.finish()
+        Some(self.texts.finish())
+    }
+
+    fn finish(self) -> StringViewArray {
+        let nulls = self.nulls;
+        self.seal().unwrap_or_else(|| StringViewArray::new_null(nulls))
     }
 }
 
@@ -71,6 +81,25 @@ pub struct Columns {
     rejected_record: Vec<i64>,
     rejected_line: Vec<i64>,
     reasons: Vec<String>,
+}
+
+/// A place in columns: how much of each comes before it.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Mark {
+    /// Records read and rejected
+    pub found: i64,
+    records: usize,
+    queries: usize,
+    rejected: usize,
+}
+
+/// Columns that pieces are taken out of; the texts of the records are none where all are null.
+#[derive(Debug)]
+pub struct Sealed {
+    columns: Columns,
+    own_id: Option<StringViewArray>,
+    source: Option<StringViewArray>,
+    queries: StringViewArray,
 }
 
 /// Named columns of one table.
@@ -117,23 +146,38 @@ impl Columns {
         self.found += 1;
     }
 
-    /// Appends the next piece, which begins so many bytes and lines after the start of this one.
-    pub fn append(&mut self, mut next: Self, bytes: i64, lines: i64) {
-        let found = self.found;
-        self.high.extend_from_slice(&next.high);
-        self.low.extend_from_slice(&next.low);
-        self.record.extend(next.record.iter().map(|record| record + found));
-        self.start.extend(next.start.iter().map(|start| start + bytes));
-        self.end.extend(next.end.iter().map(|end| end + bytes));
-        self.schema.extend_from_slice(&next.schema);
-        self.turns.extend_from_slice(&next.turns);
-        self.own_id.append(next.own_id);
-        self.source.append(next.source);
-        self.queries.append_array(&next.queries.finish());
-        self.rejected_record.extend(next.rejected_record.iter().map(|record| record + found));
-        self.rejected_line.extend(next.rejected_line.iter().map(|line| line + lines));
-        self.reasons.append(&mut next.reasons);
-        self.found += next.found;
+    /// Where the columns end now.
+    pub fn mark(&self) -> Mark {
+        Mark { found: self.found, records: self.high.len(), queries: self.queries.len(), rejected: self.reasons.len() }
+    }
+
+    /// The columns as pieces are taken out of them.
+    pub fn seal(mut self) -> Sealed {
+        let own_id = std::mem::take(&mut self.own_id).seal();
+        let source = std::mem::take(&mut self.source).seal();
+        Sealed { own_id, source, queries: self.queries.finish(), columns: self }
+    }
+
+    /// Appends the piece between two marks, which begins so many bytes and lines after the start of this one.
+    pub fn append(&mut self, sealed: &Sealed, piece: &Range<Mark>, bytes: i64, lines: i64) {
+        let (next, Range { start, end }) = (&sealed.columns, piece);
+        let found = self.found - start.found;
+        let records = start.records..end.records;
+        self.high.extend_from_slice(&next.high[records.clone()]);
+        self.low.extend_from_slice(&next.low[records.clone()]);
+        self.record.extend(next.record[records.clone()].iter().map(|record| record + found));
+        self.start.extend(next.start[records.clone()].iter().map(|start| start + bytes));
+        self.end.extend(next.end[records.clone()].iter().map(|end| end + bytes));
+        self.schema.extend_from_slice(&next.schema[records.clone()]);
+        self.turns.extend_from_slice(&next.turns[records.clone()]);
+        self.own_id.append(sealed.own_id.as_ref(), records.clone());
+        self.source.append(sealed.source.as_ref(), records);
+        self.queries.append_array(&sealed.queries.slice(start.queries, end.queries - start.queries));
+        let rejected = start.rejected..end.rejected;
+        self.rejected_record.extend(next.rejected_record[rejected.clone()].iter().map(|record| record + found));
+        self.rejected_line.extend(next.rejected_line[rejected.clone()].iter().map(|line| line + lines));
+        self.reasons.extend_from_slice(&next.reasons[rejected]);
+        self.found += end.found - start.found;
     }
 
     /// The tables `records`, `queries` (in record order, `turns` of each) and `rejected`.

@@ -46,6 +46,11 @@ impl FromStr for Layout {
     }
 }
 
+/// Whether a text is one JSON value: a file whose first line is an object has lines, whatever follows.
+pub fn is_value(text: &str) -> bool {
+    Parser::default().parse(text).is_ok()
+}
+
 /// Tells the layout of a JSON file from its first block; none where it does not begin like JSON.
 ///
 /// A first line that is a value of its own means lines; so does a first record that is broken, since a value over
