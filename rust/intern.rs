@@ -12,7 +12,7 @@
 //! (280). What bought it: short strings as their own keys; long views known by where they point (before, a small
 //! cache of views, too small for a long tail); distinct long texts end to end in one buffer instead of all over the
 //! column; hashes of a block first, then their entries, then the texts, so that cache misses overlap; rows cut from a
-//! block without a branch a row.
+//! block without a branch a row (cutting.rs).
 
 use std::ops::Range;
 
@@ -23,8 +23,9 @@ use arrow_array::{Array, ArrayRef, DictionaryArray, GenericStringArray, OffsetSi
 use arrow_schema::DataType;
 use rayon::prelude::*;
 
+use crate::cutting::{Rows, too_long};
 use crate::error::{Error, Result};
-use crate::room::{reserved, zeroed};
+use crate::room::zeroed;
 use crate::strings::{Lists, borrow_strs};
 use crate::uniting::by_count;
 use crate::vocabulary::{LIMITS, Limits, NONE, SHORT, Vocabulary, full, short_key};
@@ -67,10 +68,19 @@ pub fn intern_shard(chunks: &[ArrayRef], at_once: usize) -> Result<Interned<'_>>
     merge(shards(chunks, rayon::current_num_threads() / at_once.max(1), LIMITS)?)
 }
 
+/// Whether one thread does all the work of so many rows, `at_once` such calls at a time.
+pub fn is_done_by_one(rows: usize, at_once: usize) -> bool {
+    parts(rows, rayon::current_num_threads() / at_once.max(1)) == 1
+}
+
+fn parts(rows: usize, threads: usize) -> usize {
+    threads.clamp(1, rows / MIN_ROWS + 1).max(rows / MAX_ROWS + 1)
+}
+
 fn shards(chunks: &[ArrayRef], threads: usize, limits: Limits) -> Result<Vec<Shard<'_>>> {
     let chunks = chunks.iter().map(|chunk| Lists::of(chunk.as_ref())).collect::<Result<Vec<_>>>()?;
     let rows: usize = chunks.iter().map(Lists::len).sum();
-    let shards = threads.clamp(1, rows / MIN_ROWS + 1).max(rows / MAX_ROWS + 1);
+    let shards = parts(rows, threads);
     let part = |at| Shard::of(&chunks, rows * at / shards..rows * (at + 1) / shards, limits);
     (0..shards).into_par_iter().map(part).collect()
 }
@@ -79,25 +89,21 @@ fn shards(chunks: &[ArrayRef], threads: usize, limits: Limits) -> Result<Vec<Sha
 #[derive(Default)]
 struct Shard<'a> {
     limits: Limits,
-    vocabulary: Vocabulary<'a>,
-    /// Of each tag the last row that held it, counted from 1, and below it the number of rows.
-    cells: Vec<u64>,
-    ids: Vec<u32>,
-    ends: Vec<i64>,
+    vocabulary: Vocabulary<Vec<&'a str>>,
+    rows: Rows,
 }
 
 impl<'a> Shard<'a> {
     /// The shard of `rows`, counted over all chunks.
     fn of(chunks: &[Lists<'a>], rows: Range<usize>, limits: Limits) -> Result<Self> {
         let vocabulary = Vocabulary::within(limits);
-        let mut shard = Self { limits, vocabulary, ends: reserved(rows.len())?, ..Self::default() };
+        let mut shard = Self { limits, vocabulary, rows: Rows::reserved(rows.len())? };
         let (mut start, mut coded) = (0, Coded::default());
         for lists in chunks {
             let within = rows.start.max(start) - start..rows.end.clamp(start, start + lists.len()) - start;
             start += lists.len();
             let Some(values) = lists.values().filter(|_| within.start < within.end) else {
-                let empty = within.len(); // rows of a chunk that holds nothing but nulls
-                shard.ends.extend(std::iter::repeat_n(shard.ids.len() as i64, empty));
+                shard.rows.add_empty(within.len()); // of a chunk that holds nothing but nulls
                 continue;
             };
             shard.add_column(lists, values, within, &mut coded)?;
@@ -105,7 +111,7 @@ impl<'a> Shard<'a> {
         if shard.vocabulary.is_full() {
             return Err(full());
         }
-        shard.ids.shrink_to_fit();
+        shard.rows.ids.shrink_to_fit();
         Ok(shard)
     }
 
@@ -217,12 +223,11 @@ impl<'a> Shard<'a> {
         &mut self,
         lists: &Lists<'a>,
         rows: Range<usize>,
-        mut number: impl FnMut(&mut Vocabulary<'a>, Range<usize>, &mut [u32]),
+        mut number: impl FnMut(&mut Vocabulary<Vec<&'a str>>, Range<usize>, &mut [u32]),
     ) -> Result<()> {
         let values = lists.span(&rows).len().min(lists.values().map_or(0, Array::len));
-        let bytes = values.saturating_mul(size_of::<u32>());
-        self.ids.try_reserve(values).map_err(|_| Error::Memory { bytes })?;
-        let (mut codes, mut ends, mut marks) = (Vec::new(), Vec::new(), Vec::new());
+        self.rows.reserve(values)?;
+        let (mut codes, mut ends) = (Vec::new(), Vec::new());
         let mut rows = rows.map(|row| lists.row(row)).peekable();
         while let Some(first) = rows.next() {
             // Rows that lie end to end, some values of them: a block. Null and empty rows lie anywhere.
@@ -237,50 +242,14 @@ impl<'a> Shard<'a> {
                 ends.push(block.len());
             }
             if block.len() > self.limits.row as usize {
-                return Err(Error::Limit {
-                    what: format!("a row of some {} tags is longer than can be numbered", block.len()),
-                    hint: "cut it into several rows".into(),
-                });
+                return Err(too_long(block.len()));
             }
             codes.clear();
             codes.resize(block.len(), NONE);
             number(&mut self.vocabulary, block, &mut codes);
-            self.cells.resize(self.vocabulary.len() + 1, 0); // one more, for values without a number
-            self.cut(&codes, &ends, &mut marks);
+            self.rows.cut(&codes, &ends, self.vocabulary.len());
         }
-        self.cells.truncate(self.vocabulary.len());
         Ok(())
-    }
-
-    /// Appends the rows that end at `ends` among the values `codes`.
-    ///
-    /// Without a branch a row, which would be mispredicted as often as rows differ in length (as in csr.rs): where rows
-    /// end is marked first, and where they end among the ids kept is read off afterwards.
-    fn cut(&mut self, codes: &[u32], ends: &[usize], marks: &mut Vec<u32>) {
-        marks.clear();
-        marks.resize(codes.len() + 1, 0);
-        for &end in ends {
-            if let Some(mark) = marks.get_mut(end) {
-                *mark += 1;
-            }
-        }
-        let (none, mut row, start) = (self.cells.len() - 1, self.ends.len() as u32 + 1, self.ids.len());
-        self.ids.resize(start + codes.len(), 0);
-        let (mut kept, ids) = (0, &mut self.ids[start..]);
-        for (&id, mark) in codes.iter().zip(&mut *marks) {
-            row += *mark;
-            *mark = kept as u32;
-            let at = (id as usize).min(none);
-            let cell = self.cells[at];
-            let fresh = u64::from((cell >> 32) as u32 != row);
-            self.cells[at] = (u64::from(row) << 32) | (u64::from(cell as u32) + fresh);
-            ids[kept] = id;
-            kept += (fresh as usize) & usize::from(at < none);
-        }
-        self.cells[none] = 0; // the next new tag's
-        self.ids.truncate(start + kept);
-        let before = |end: usize| if end < codes.len() { marks[end] as usize } else { kept };
-        self.ends.extend(ends.iter().map(|&end| (start + before(end)) as i64));
     }
 }
 
@@ -356,7 +325,7 @@ impl SharedViews {
 fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
     let mut shards = shards.into_iter();
     let Some(mut whole) = shards.next() else { return Ok(Interned { offsets: vec![0], ..Interned::default() }) };
-    let mut counts: Vec<_> = whole.cells.iter().map(|&cell| i64::from(cell as u32)).collect();
+    let mut counts: Vec<_> = whole.rows.counts(whole.vocabulary.len());
     let mut rows = Vec::with_capacity(shards.len()); // of the shards after the first, with their ids in the whole
     for shard in shards {
         let strings = shard.vocabulary.strings();
@@ -365,19 +334,19 @@ fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
             return Err(full());
         }
         counts.resize(whole.vocabulary.len(), 0);
-        for (&id, cell) in map.iter().zip(shard.cells) {
-            counts[id as usize] += i64::from(cell as u32);
+        for (&id, count) in map.iter().zip(shard.rows.counts(map.len())) {
+            counts[id as usize] += count;
         }
-        rows.push((shard.ends, shard.ids, map));
+        rows.push((shard.rows.ends, shard.rows.ids, map));
     }
 
-    let mut offsets = zeroed(1 + whole.ends.len() + rows.iter().map(|(ends, ..)| ends.len()).sum::<usize>())?;
-    let mut ids = whole.ids;
+    let mut offsets = zeroed(1 + whole.rows.ends.len() + rows.iter().map(|(ends, ..)| ends.len()).sum::<usize>())?;
+    let mut ids = whole.rows.ids;
     let (kept, more) = (ids.len(), rows.iter().map(|(_, ids, _)| ids.len()).sum::<usize>());
     ids.try_reserve_exact(more).map_err(|_| Error::Memory { bytes: (kept + more).saturating_mul(size_of::<u32>()) })?;
     ids.resize(kept + more, 0);
-    let (own, mut offsets_left) = offsets[1..].split_at_mut(whole.ends.len());
-    own.copy_from_slice(&whole.ends);
+    let (own, mut offsets_left) = offsets[1..].split_at_mut(whole.rows.ends.len());
+    own.copy_from_slice(&whole.rows.ends);
     let (mut ids_left, mut base) = (&mut ids[kept..], kept as i64);
     let mut parts = Vec::with_capacity(rows.len());
     for (ends, local, map) in &rows {
@@ -395,7 +364,7 @@ fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
 }
 
 /// Numbers the tags by count descending, then bytewise.
-fn sort(made: &mut Interned<'_>) -> Result<()> {
+pub(crate) fn sort(made: &mut Interned<'_>) -> Result<()> {
     let order = by_count(&made.vocabulary, &made.counts)?;
     let mut rank = vec![0u32; order.len()];
     for (place, &id) in (0u32..).zip(&order) {

@@ -39,62 +39,82 @@ pub fn read_lists<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<u
 }
 
 /// arrow-rs asserts a few things of metadata, and a broken file must not bring the process down.
-fn caught<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(broken()))
 }
 
-fn broken() -> Error {
+pub(crate) fn broken() -> Error {
     Error::Parquet("its metadata are broken".into())
 }
 
+/// The part of a file that holds some rows of a column.
+pub(crate) struct Part {
+    pub metadata: ArrowReaderMetadata,
+    /// The column, among the fields and (its strings) among the leaves.
+    pub root: usize,
+    pub leaf: usize,
+    /// The row groups, and the rows of the first that are not wanted.
+    pub groups: Vec<usize>,
+    pub skipped: usize,
+    /// Whether all values are codes of a dictionary.
+    pub coded: bool,
+}
+
+impl Part {
+    pub fn of<R: ChunkReader>(file: &R, column: &str, rows: &Range<usize>) -> Result<Self> {
+        let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new().with_skip_arrow_metadata(true))?;
+        let Some((root, field)) = metadata.schema().column_with_name(column) else {
+            return Err(Error::Parquet(format!("there is no column `{column}`")));
+        };
+        let Some(leaf) = leaf(metadata.parquet_schema(), root) else {
+            return Err(Error::Column(field.data_type().to_string()));
+        };
+        strings_as(field, false)?; // lists of strings, or of objects with one
+
+        let (mut groups, mut first, mut end) = (Vec::new(), 0, 0); // `first`: the row that the groups begin with
+        let mut coded = true;
+        for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
+            let start = end;
+            end += usize::try_from(group.num_rows()).unwrap_or(0);
+            if start >= rows.end || end <= rows.start {
+                continue;
+            }
+            if groups.is_empty() {
+                first = start;
+            }
+            let Some(chunk) = group.columns().get(leaf) else { return Err(broken()) };
+            let first_page = chunk.dictionary_page_offset().unwrap_or(0).min(chunk.data_page_offset());
+            if first_page.min(chunk.compressed_size()) < 0 {
+                return Err(broken()); // asserted when the pages are read
+            }
+            groups.push(number);
+            coded &= is_coded(chunk);
+        }
+        if rows.end > end || groups.is_empty() && !rows.is_empty() {
+            return Err(Error::Parquet(format!("there are {end} rows, not {}", rows.end)));
+        }
+        let skipped = rows.start - first.min(rows.start);
+        Ok(Self { metadata, root, leaf, groups, skipped, coded })
+    }
+}
+
 fn read<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<usize>) -> Result<Vec<ArrayRef>> {
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options.clone())?;
-    let schema = metadata.schema();
-    let Some((root, field)) = schema.column_with_name(column) else {
-        return Err(Error::Parquet(format!("there is no column `{column}`")));
-    };
-    let Some(leaf) = leaf(metadata.parquet_schema(), root) else {
-        return Err(Error::Column(field.data_type().to_string()));
-    };
-
-    let (mut groups, mut first, mut end) = (Vec::new(), 0, 0); // `first`: the row that the groups begin with
-    let mut coded = true;
-    for (number, group) in metadata.metadata().row_groups().iter().enumerate() {
-        let start = end;
-        end += usize::try_from(group.num_rows()).unwrap_or(0);
-        if start >= rows.end || end <= rows.start {
-            continue;
-        }
-        if groups.is_empty() {
-            first = start;
-        }
-        let Some(chunk) = group.columns().get(leaf) else { return Err(broken()) };
-        let first_page = chunk.dictionary_page_offset().unwrap_or(0).min(chunk.data_page_offset());
-        if first_page.min(chunk.compressed_size()) < 0 {
-            return Err(broken()); // asserted when the pages are read
-        }
-        groups.push(number);
-        coded &= is_coded(chunk);
-    }
-    if rows.end > end || groups.is_empty() && !rows.is_empty() {
-        return Err(Error::Parquet(format!("there are {end} rows, not {}", rows.end)));
-    }
-
-    let wanted = strings_as(field, coded)?;
-    let fields: Vec<FieldRef> = schema
+    let Part { metadata, root, leaf, groups, skipped, coded } = Part::of(&file, column, &rows)?;
+    let fields: Vec<FieldRef> = metadata
+        .schema()
         .fields()
         .iter()
         .enumerate()
-        .map(|(at, field)| if at == root { wanted.clone() } else { field.clone() })
-        .collect();
+        .map(|(at, field)| if at == root { strings_as(field, coded) } else { Ok(field.clone()) })
+        .collect::<Result<_>>()?;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let options = options.with_schema(Arc::new(Schema::new(Fields::from(fields))));
     let mask = ProjectionMask::leaves(metadata.parquet_schema(), [leaf]);
     let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?;
     let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
         .with_projection(mask)
         .with_row_groups(groups)
-        .with_offset(rows.start - first.min(rows.start))
+        .with_offset(skipped)
         .with_limit(rows.len())
         .with_batch_size(BATCH)
         .build()?;
@@ -104,10 +124,16 @@ fn read<R: ChunkReader + 'static>(file: R, column: &str, rows: Range<usize>) -> 
         read += batch.num_rows();
         lists.push(tags_of(batch.column(0))?);
     }
-    if read != rows.len() {
-        return Err(Error::Parquet(format!("its pages hold {read} of the {} rows that they should", rows.len())));
-    }
+    check_read(read, rows.len())?;
     Ok(lists)
+}
+
+/// Whether as many rows were found as were to be.
+pub(crate) fn check_read(read: usize, rows: usize) -> Result<()> {
+    if read != rows {
+        return Err(Error::Parquet(format!("its pages hold {read} of the {rows} rows that they should")));
+    }
+    Ok(())
 }
 
 /// The place of the column's strings among all leaves: its only leaf, or that of the member `tag`.

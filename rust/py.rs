@@ -222,6 +222,26 @@ fn interned<'py>(py: Python<'py>, chunks: &[ArrayRef], at_once: Option<usize>) -
     Ok((vocabulary, made.offsets.into_pyarray(py), made.ids.into_pyarray(py), made.counts.into_pyarray(py)))
 }
 
+/// Rows that need no more than one thread, where all their pages are plain.
+fn read_plain(
+    files: &[(PathBuf, usize, usize)],
+    column: &str,
+    at_once: Option<usize>,
+) -> Result<Option<crate::plain_pages::Plain>, Error> {
+    let rows = files.iter().map(|(_, start, end)| end.saturating_sub(*start)).sum();
+    if !crate::intern::is_done_by_one(rows, at_once.unwrap_or(1)) {
+        return Ok(None);
+    }
+    let mut pages = crate::plain_pages::PlainPages::default();
+    for (path, start, end) in files {
+        let read = pages.add(opened(path)?, column, *start..*end);
+        if !read.map_err(|error| unreadable(path, error))? {
+            return Ok(None);
+        }
+    }
+    pages.finish(at_once.is_none()).map(Some)
+}
+
 fn opened(path: &Path) -> Result<File, Error> {
     File::open(path).map_err(|error| unreadable(path, Error::Parquet(error.to_string())))
 }
@@ -265,6 +285,10 @@ mod core {
         column: &str,
         at_once: Option<usize>,
     ) -> PyResult<Interned<'py>> {
+        if let Some(made) = py.detach(|| read_plain(&files, column, at_once))? {
+            let words = ArrowTable::new(vec![("tag", Arc::new(made.words))])?;
+            return Ok((words, made.offsets.into_pyarray(py), made.ids.into_pyarray(py), made.counts.into_pyarray(py)));
+        }
         let chunks = py.detach(|| {
             let read = |(path, start, end): &(PathBuf, usize, usize)| {
                 read_lists(opened(path)?, column, *start..*end).map_err(|error| unreadable(path, error))

@@ -97,7 +97,7 @@ fn first_places(texts: &[&str], limits: Limits) -> Result<Vec<u32>> {
 /// Notes in `firsts`, for each of the texts at some `places`, the first of them that holds the same; true where there are
 /// more than can be numbered.
 fn note_first_places(texts: &[&str], places: &[u32], firsts: &[AtomicU32], limits: Limits) -> bool {
-    let (mut vocabulary, mut first_of) = (Vocabulary::within(limits), Vec::new());
+    let (mut vocabulary, mut first_of) = (Vocabulary::<()>::within(limits), Vec::new());
     let (mut ids, mut wanted) = (Vec::with_capacity(BLOCK), Vec::new());
     for block in places.chunks(BLOCK) {
         ids.clear();

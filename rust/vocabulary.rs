@@ -43,11 +43,32 @@ impl Default for Limits {
     }
 }
 
-/// Distinct strings in the order of their first appearance.
+/// Where the strings of a vocabulary are kept: borrowed from their column, or copied.
+pub trait Keep<T> {
+    /// Keeps one more; false where it cannot.
+    fn keep(&mut self, text: T) -> bool;
+}
+
+impl<T> Keep<T> for Vec<T> {
+    fn keep(&mut self, text: T) -> bool {
+        self.push(text);
+        true
+    }
+}
+
+/// Nowhere: numbers are all that is wanted.
+impl<T> Keep<T> for () {
+    fn keep(&mut self, _text: T) -> bool {
+        true
+    }
+}
+
+/// Distinct strings in the order of their first appearance, kept in a `K`.
 #[derive(Default)]
-pub struct Vocabulary<'a> {
+pub struct Vocabulary<K> {
     limits: Limits,
-    strings: Vec<&'a str>,
+    strings: K,
+    len: usize,
     /// Short ones: the key, and above it the number + 1; 0 is an empty place. Open addressing, at most three quarters full.
     short: Vec<u128>,
     shorts: usize,
@@ -62,11 +83,11 @@ pub struct Vocabulary<'a> {
 
 /// A long string to be numbered: its [`hash`], and where the number goes.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct Wanted<T> {
     /// The hash of the text.
     pub hash: u64,
     /// The text.
-    pub text: &'a str,
+    pub text: T,
     /// The place of its number.
     pub to: u32,
 }
@@ -87,36 +108,38 @@ pub fn short_key(padded: u128, len: usize) -> Option<u128> {
 }
 
 /// The hash of a longer string.
-pub fn hash(text: &str) -> u64 {
+pub fn hash(text: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write(text.as_bytes());
+    hasher.write(text);
     hasher.finish()
 }
 
-impl<'a> Vocabulary<'a> {
+impl<K: Default> Vocabulary<K> {
     /// An empty one that holds so much.
     pub fn within(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
+}
 
+impl<K> Vocabulary<K> {
     /// The strings, by number.
-    pub fn strings(&self) -> &[&'a str] {
+    pub fn strings(&self) -> &K {
         &self.strings
     }
 
     /// The strings, by number.
-    pub fn into_strings(self) -> Vec<&'a str> {
+    pub fn into_strings(self) -> K {
         self.strings
     }
 
     /// Number of strings.
     pub fn len(&self) -> usize {
-        self.strings.len()
+        self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.strings.is_empty()
+        self.len == 0
     }
 
     /// Whether a string could not be numbered: 2^32 - 1 of them, or 32 GiB.
@@ -125,19 +148,26 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The number of a string; a new one where it was not met before.
-    pub fn id(&mut self, text: &'a str) -> u32 {
-        if text.len() <= SHORT {
+    pub fn id<T: AsRef<[u8]> + Copy>(&mut self, text: T) -> u32
+    where
+        K: Keep<T>,
+    {
+        let bytes = text.as_ref();
+        if bytes.len() <= SHORT {
             let mut padded = [0; 16];
-            padded[..text.len()].copy_from_slice(text.as_bytes());
-            if let Some(key) = short_key(u128::from_le_bytes(padded), text.len()) {
+            padded[..bytes.len()].copy_from_slice(bytes);
+            if let Some(key) = short_key(u128::from_le_bytes(padded), bytes.len()) {
                 return self.short_id(key, || text);
             }
         }
-        self.long_id(hash(text), text)
+        self.long_id(hash(bytes), text)
     }
 
     /// The number of the short string with this key; `text` is asked for only where it is new.
-    pub fn short_id(&mut self, key: u128, text: impl FnOnce() -> &'a str) -> u32 {
+    pub fn short_id<T>(&mut self, key: u128, text: impl FnOnce() -> T) -> u32
+    where
+        K: Keep<T>,
+    {
         if 4 * self.shorts >= 3 * self.short.len() {
             self.grow_short();
         }
@@ -161,7 +191,10 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The number of a string that is no short key, of this [`hash`].
-    pub fn long_id(&mut self, hash: u64, text: &'a str) -> u32 {
+    pub fn long_id<T: AsRef<[u8]> + Copy>(&mut self, hash: u64, text: T) -> u32
+    where
+        K: Keep<T>,
+    {
         if 4 * self.longs >= 3 * self.long.len() {
             self.grow_long();
         }
@@ -170,7 +203,7 @@ impl<'a> Vocabulary<'a> {
         loop {
             let entry = self.long[at];
             if entry.start == 0 {
-                let start = self.store(text);
+                let start = self.store(text.as_ref());
                 let id = if start == 0 { NONE } else { self.number(text) };
                 if id != NONE {
                     self.long[at] = Long { hash, start, id };
@@ -178,7 +211,7 @@ impl<'a> Vocabulary<'a> {
                 }
                 return id;
             }
-            if entry.hash == hash && self.holds(entry.start, text) {
+            if entry.hash == hash && self.holds(entry.start, text.as_ref()) {
                 return entry.id;
             }
             at = (at + 1) & mask;
@@ -186,24 +219,30 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// The number of a short string; a longer one is noted in `wanted`, to be numbered with others.
-    pub fn id_or_note(&mut self, text: &'a str, to: u32, wanted: &mut Vec<Wanted<'a>>) -> u32 {
-        if text.len() <= SHORT {
+    pub fn id_or_note<T: AsRef<[u8]> + Copy>(&mut self, text: T, to: u32, wanted: &mut Vec<Wanted<T>>) -> u32
+    where
+        K: Keep<T>,
+    {
+        if text.as_ref().len() <= SHORT {
             return self.id(text);
         }
-        wanted.push(Wanted { hash: hash(text), text, to });
+        wanted.push(Wanted { hash: hash(text.as_ref()), text, to });
         NONE
     }
 
     /// The numbers of long strings, each written where `wanted` says.
     ///
     /// First all entries are fetched, then all texts compared, so that the cache misses of many strings overlap.
-    pub fn long_ids(&mut self, wanted: &[Wanted<'a>], ids: &mut [u32]) {
+    pub fn long_ids<T: AsRef<[u8]> + Copy>(&mut self, wanted: &[Wanted<T>], ids: &mut [u32])
+    where
+        K: Keep<T>,
+    {
         let mask = self.long.len().wrapping_sub(1);
         self.fetched.clear();
         self.fetched.extend(wanted.iter().map(|w| self.long.get(w.hash as usize & mask).copied().unwrap_or_default()));
         let fetched = std::mem::take(&mut self.fetched);
         for (&Wanted { hash, text, to }, entry) in wanted.iter().zip(&fetched) {
-            let known = entry.hash == hash && entry.start != 0 && self.holds(entry.start, text);
+            let known = entry.hash == hash && entry.start != 0 && self.holds(entry.start, text.as_ref());
             let id = if known { entry.id } else { self.long_id(hash, text) };
             if let Some(to) = ids.get_mut(to as usize) {
                 *to = id;
@@ -212,18 +251,21 @@ impl<'a> Vocabulary<'a> {
         self.fetched = fetched;
     }
 
-    fn number(&mut self, text: &'a str) -> u32 {
-        let id = self.strings.len();
-        if id >= self.limits.strings as usize {
+    fn number<T>(&mut self, text: T) -> u32
+    where
+        K: Keep<T>,
+    {
+        let id = self.len;
+        if id >= self.limits.strings as usize || !self.strings.keep(text) {
             self.full = true;
             return NONE;
         }
-        self.strings.push(text);
+        self.len += 1;
         id as u32
     }
 
     /// Copies a text to the end of `bytes`; its place, 0 where there is no room.
-    fn store(&mut self, text: &str) -> u32 {
+    fn store(&mut self, text: &[u8]) -> u32 {
         if self.bytes.is_empty() {
             self.bytes.resize(ALIGN, 0); // place 0 is no place
         }
@@ -233,15 +275,15 @@ impl<'a> Vocabulary<'a> {
             return 0;
         };
         self.bytes.extend_from_slice(&len.to_le_bytes());
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text);
         self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
         start
     }
 
-    fn holds(&self, start: u32, text: &str) -> bool {
+    fn holds(&self, start: u32, text: &[u8]) -> bool {
         let held = &self.bytes[start as usize * ALIGN..];
         let Some((len, held)) = held.split_first_chunk::<4>() else { return false };
-        u32::from_le_bytes(*len) as usize == text.len() && held.get(..text.len()).is_some_and(|held| same(held, text.as_bytes()))
+        u32::from_le_bytes(*len) as usize == text.len() && held.get(..text.len()).is_some_and(|held| same(held, text))
     }
 
     fn grow_short(&mut self) {

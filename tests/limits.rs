@@ -35,7 +35,7 @@ proptest! {
     fn a_vocabulary_takes_what_it_can_number(lengths in vec(0usize..40, 1..80), strings in 0u32..80) {
         let texts: Vec<String> = lengths.iter().enumerate().map(|(at, &len)| format!("{at:02}{}", "x".repeat(len))).collect();
         let limits = Limits { strings, ..LIMITS };
-        let mut vocabulary = Vocabulary::within(limits);
+        let mut vocabulary = Vocabulary::<Vec<&String>>::within(limits);
         let ids: Vec<u32> = texts.iter().map(|text| vocabulary.id(text)).collect();
         let expected: Vec<u32> = (0..texts.len() as u32).map(|id| if id < strings { id } else { NONE }).collect();
         prop_assert_eq!(ids, expected);
@@ -54,7 +54,7 @@ proptest! {
 fn a_buffer_of_long_strings_has_an_end() {
     let texts: Vec<String> = (0..100).map(|at| format!("a text of more than twelve bytes, number {at}")).collect();
     let limits = Limits { units: 100, ..LIMITS };
-    let mut vocabulary = Vocabulary::within(limits);
+    let mut vocabulary = Vocabulary::<Vec<&String>>::within(limits);
     let numbered = texts.iter().filter(|text| vocabulary.id(text) != NONE).count();
     assert!(vocabulary.is_full());
     assert!((10..20).contains(&numbered), "{numbered}"); // 100 units of 8 bytes
