@@ -115,8 +115,8 @@ impl PlainPages {
             while span.begun <= span.wanted.end
                 && let Some(page) = pages.get_next_page()?
             {
-                let Some(content) = Content::of(&page, value) else { return Ok(false) };
-                self.add_page(content.ok_or_else(broken)?, &mut span, &mut first)?;
+                let Some(content) = Content::of(&page, value)? else { return Ok(false) };
+                self.add_page(content, &mut span, &mut first)?;
             }
             if span.begun <= span.wanted.end {
                 check_read(span.begun - before, rows)?;
@@ -174,12 +174,11 @@ impl PlainPages {
             if !inside {
                 continue;
             }
-            let code = match key(rest, len) {
-                Some(key) => self.vocabulary.short_id(key, || text),
-                None => {
-                    wanted.push(Wanted { hash: hash(text), text, to: self.codes.len() as u32 });
-                    NONE
-                }
+            let code = if let Some(key) = key(rest, len) {
+                self.vocabulary.short_id(key, || text)
+            } else {
+                wanted.push(Wanted { hash: hash(text), text, to: self.codes.len() as u32 });
+                NONE
             };
             self.codes.push(code);
         }
@@ -231,20 +230,19 @@ fn key(bytes: &[u8], len: usize) -> Option<u128> {
     if len > SHORT {
         return None;
     }
-    let padded = match bytes.first_chunk::<16>() {
-        Some(whole) => u128::from_le_bytes(*whole) & ((1 << (8 * len)) - 1),
-        None => {
-            let mut padded = [0; 16];
-            padded.get_mut(..len)?.copy_from_slice(bytes.get(..len)?);
-            u128::from_le_bytes(padded)
-        }
+    let padded = if let Some(whole) = bytes.first_chunk::<16>() {
+        u128::from_le_bytes(*whole) & ((1 << (8 * len)) - 1)
+    } else {
+        let mut padded = [0; 16];
+        padded.get_mut(..len)?.copy_from_slice(bytes.get(..len)?);
+        u128::from_le_bytes(padded)
     };
     short_key(padded, len)
 }
 
 impl<'p> Content<'p> {
-    /// None for a page that is not of plain values; `Some(None)` for a broken one.
-    fn of(page: &'p Page, value: u8) -> Option<Option<Self>> {
+    /// None for a page that is not of plain values.
+    fn of(page: &'p Page, value: u8) -> Result<Option<Self>> {
         let (levels, left) = match page {
             Page::DataPage {
                 buf,
@@ -273,14 +271,10 @@ impl<'p> Content<'p> {
                 let split = |rest: &'p [u8]| rest.split_at_checked(*def_levels_byte_len as usize);
                 (levels.and_then(|(repetition, rest)| Some((repetition, split(rest)?))), *num_values)
             }
-            _ => return None,
+            _ => return Ok(None),
         };
-        Some(levels.map(|(repetition, (definition, values))| Self {
-            repetition: Levels::new(repetition, 1),
-            definition: Levels::new(definition, value),
-            values,
-            left: left as usize,
-            value,
-        }))
+        let (repetition, (definition, values)) = levels.ok_or_else(broken)?;
+        let (repetition, definition) = (Levels::new(repetition, 1), Levels::new(definition, value));
+        Ok(Some(Self { repetition, definition, values, left: left as usize, value }))
     }
 }

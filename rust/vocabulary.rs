@@ -1,9 +1,10 @@
 //! Distinct strings, numbered as they first come: the table that interning asks for every value.
 //!
-//! What it costs is cache misses, so each look-up is one in a table of 16-byte entries, four to a cache line, and for
-//! longer strings one more in a buffer where the distinct ones lie end to end. A string of at most twelve bytes is its
-//! own key (as in an Arrow view): it is never hashed as text, never compared. Longer ones are told apart by 64 bits of
-//! hash, then by their bytes.
+//! What it costs is cache misses, so each look-up is one in a table of 16-byte entries, four to a cache line, or for
+//! longer strings of 8-byte ones, and one more in a buffer where the distinct ones lie end to end. A string of at most
+//! twelve bytes is its own key (as in an Arrow view): it is never hashed as text, never compared. Longer ones are told
+//! apart by 32 bits of hash, then by their bytes, beside which their numbers stand; half of their table stays empty, and
+//! it grows in the order of the numbers, so that what comes often is found at once.
 
 use std::hash::Hasher;
 
@@ -72,10 +73,10 @@ pub struct Vocabulary<K> {
     /// Short ones: the key, and above it the number + 1; 0 is an empty place. Open addressing, at most three quarters full.
     short: Vec<u128>,
     shorts: usize,
-    /// Longer ones, addressed by the hash; `start` is 0 in an empty place. As full.
+    /// Longer ones, addressed by the hash; `start` is 0 in an empty place. At most half full.
     long: Vec<Long>,
     longs: usize,
-    /// The longer strings: four bytes of length, the text, up to the next multiple of [`ALIGN`].
+    /// The longer strings: number, length, text, up to the next multiple of [`ALIGN`].
     bytes: Vec<u8>,
     full: bool,
     fetched: Vec<Long>,
@@ -94,9 +95,9 @@ pub struct Wanted<T> {
 
 #[derive(Clone, Copy, Default)]
 struct Long {
-    hash: u64,
+    /// The upper half.
+    hash: u32,
     start: u32,
-    id: u32,
 }
 
 /// The key of a short string, given as its bytes from the lowest up and zeros; none for one that ends in a zero byte.
@@ -195,7 +196,7 @@ impl<K> Vocabulary<K> {
     where
         K: Keep<T>,
     {
-        if 4 * self.longs >= 3 * self.long.len() {
+        if 2 * self.longs >= self.long.len() {
             self.grow_long();
         }
         let mask = self.long.len() - 1;
@@ -203,16 +204,20 @@ impl<K> Vocabulary<K> {
         loop {
             let entry = self.long[at];
             if entry.start == 0 {
-                let start = self.store(text.as_ref());
-                let id = if start == 0 { NONE } else { self.number(text) };
+                let Some(start) = self.start_of(text.as_ref()) else {
+                    self.full = true;
+                    return NONE;
+                };
+                let id = self.number(text);
                 if id != NONE {
-                    self.long[at] = Long { hash, start, id };
+                    self.store(id, text.as_ref());
+                    self.long[at] = Long { hash: (hash >> 32) as u32, start };
                     self.longs += 1;
                 }
                 return id;
             }
-            if entry.hash == hash && self.holds(entry.start, text.as_ref()) {
-                return entry.id;
+            if let Some(id) = self.held(entry, hash, text.as_ref()) {
+                return id;
             }
             at = (at + 1) & mask;
         }
@@ -242,8 +247,7 @@ impl<K> Vocabulary<K> {
         self.fetched.extend(wanted.iter().map(|w| self.long.get(w.hash as usize & mask).copied().unwrap_or_default()));
         let fetched = std::mem::take(&mut self.fetched);
         for (&Wanted { hash, text, to }, entry) in wanted.iter().zip(&fetched) {
-            let known = entry.hash == hash && entry.start != 0 && self.holds(entry.start, text.as_ref());
-            let id = if known { entry.id } else { self.long_id(hash, text) };
+            let id = self.held(*entry, hash, text.as_ref()).unwrap_or_else(|| self.long_id(hash, text));
             if let Some(to) = ids.get_mut(to as usize) {
                 *to = id;
             }
@@ -264,26 +268,33 @@ impl<K> Vocabulary<K> {
         id as u32
     }
 
-    /// Copies a text to the end of `bytes`; its place, 0 where there is no room.
-    fn store(&mut self, text: &[u8]) -> u32 {
-        if self.bytes.is_empty() {
-            self.bytes.resize(ALIGN, 0); // place 0 is no place
-        }
-        let (start, len) = (u32::try_from(self.bytes.len() / ALIGN), u32::try_from(text.len()));
-        let (Some(start), Ok(len)) = (start.ok().filter(|&start| start <= self.limits.units), len) else {
-            self.full = true;
-            return 0;
-        };
-        self.bytes.extend_from_slice(&len.to_le_bytes());
-        self.bytes.extend_from_slice(text);
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
-        start
+    /// Where the next text will stand; none where there is no room for it.
+    fn start_of(&self, text: &[u8]) -> Option<u32> {
+        u32::try_from(text.len()).ok()?;
+        let start = u32::try_from(self.bytes.len() / ALIGN).ok()?.max(1); // place 0 is no place
+        (start <= self.limits.units).then_some(start)
     }
 
-    fn holds(&self, start: u32, text: &[u8]) -> bool {
-        let held = &self.bytes[start as usize * ALIGN..];
-        let Some((len, held)) = held.split_first_chunk::<4>() else { return false };
-        u32::from_le_bytes(*len) as usize == text.len() && held.get(..text.len()).is_some_and(|held| same(held, text))
+    /// Copies a text to the end of `bytes`.
+    fn store(&mut self, id: u32, text: &[u8]) {
+        if self.bytes.is_empty() {
+            self.bytes.resize(ALIGN, 0);
+        }
+        self.bytes.extend_from_slice(&id.to_le_bytes());
+        self.bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(text);
+        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGN), 0);
+    }
+
+    /// The number that stands where an entry says, if its text is this one.
+    fn held(&self, entry: Long, hash: u64, text: &[u8]) -> Option<u32> {
+        if entry.hash != (hash >> 32) as u32 || entry.start == 0 {
+            return None;
+        }
+        let (id, held) = self.bytes.get(entry.start as usize * ALIGN..)?.split_first_chunk::<4>()?;
+        let (len, held) = held.split_first_chunk::<4>()?;
+        let same = u32::from_le_bytes(*len) as usize == text.len() && same(held.get(..text.len())?, text);
+        same.then_some(u32::from_le_bytes(*id))
     }
 
     fn grow_short(&mut self) {
@@ -300,15 +311,19 @@ impl<K> Vocabulary<K> {
     }
 
     fn grow_long(&mut self) {
-        let old = std::mem::take(&mut self.long);
-        let mask = (2 * old.len()).max(1 << 10) - 1;
+        let mask = (2 * self.long.len()).max(1 << 10) - 1;
         self.long = vec![Long::default(); mask + 1];
-        for entry in old.into_iter().filter(|entry| entry.start != 0) {
-            let mut at = entry.hash as usize & mask;
+        let mut start = ALIGN;
+        while let Some((head, rest)) = self.bytes.get(start..).and_then(|held| held.split_first_chunk::<8>()) {
+            let len = (u64::from_le_bytes(*head) >> 32) as usize;
+            let Some(text) = rest.get(..len) else { break };
+            let hash = hash(text);
+            let mut at = hash as usize & mask;
             while self.long[at].start != 0 {
                 at = (at + 1) & mask;
             }
-            self.long[at] = entry;
+            self.long[at] = Long { hash: (hash >> 32) as u32, start: (start / ALIGN) as u32 };
+            start += (head.len() + len).next_multiple_of(ALIGN);
         }
     }
 }
