@@ -110,10 +110,10 @@ def analyze(
     if source is not None and not isinstance(source, (pl.Series, pl.DataFrame)):
         raise DataError(f"`source` is a {type(source).__name__}, must be a Polars series or frame")
     n = len(table)
-    turn_counts = _numbers(turns, np.dtype(np.int64), "turns", n)
-    query_counts = _numbers(queries, np.dtype(np.int64), "queries", n)
+    turn_counts = _numbers(turns, np.dtype(np.int64), "turns", n, narrow=True)
+    query_counts = _numbers(queries, np.dtype(np.int64), "queries", n, narrow=True)
     if query_counts is None:
-        query_counts = np.ones(n, np.int64) if turn_counts is None else turn_counts
+        query_counts = np.ones(n, np.int8) if turn_counts is None else turn_counts
     counted = _numbers(complete, np.dtype(np.bool_), "complete", n)
     counted = np.ones(n, bool) if counted is None else counted
     occurring = int(np.count_nonzero(table.counts))
@@ -123,10 +123,10 @@ def analyze(
     require(24 * n + 8 * len(table.vocabulary), f"the curve of {n:,} rows", hint="analyze a sample of the rows")
     all_tags = max(occurring if vocabulary_size is None else vocabulary_size, 1)
 
-    lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.uint32))))
+    everywhere = _first_seen(table, slice(0, n))  # before there are more arrays of all rows: it takes the most
     names, members = _members(source, n)
+    lengths = np.concatenate(list(each(table, lambda shard, _: np.diff(shard.offsets).astype(np.uint32))))
     described, curves, held = [], [], []
-    everywhere = _first_seen(table, slice(0, n))
     for name, rows in [(None, slice(0, n)), *zip(names, members, strict=True)]:
         samples = _count(rows)
         first = everywhere if samples == n else _first_seen(table, rows)
@@ -137,11 +137,11 @@ def analyze(
             (
                 name,
                 samples,
-                int(query_counts[rows].sum()),
+                int(query_counts[rows].sum(dtype=np.int64)),
                 tags,
                 tags / all_tags,
                 int(lengths[rows].sum(where=whole, dtype=np.int64)) / complete_rows if complete_rows else None,
-                None if turn_counts is None or not samples else int(turn_counts[rows].sum()) / samples,
+                None if turn_counts is None or not samples else int(turn_counts[rows].sum(dtype=np.int64)) / samples,
             )
         )
         curves.append(_curve(name, first, samples, all_tags))

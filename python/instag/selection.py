@@ -315,8 +315,13 @@ def _mean_and_std(sums: list[int], k: int) -> tuple[float, float]:
     return total / n / k, variance**0.5 / k
 
 
-def _numbers(values: ArrayLike | None, dtype: np.dtype[Any], name: str, expected: int) -> NDArray[Any] | None:
-    """`values` as a contiguous array of `dtype` and length `expected`, refused where that would change a value."""
+def _numbers(
+    values: ArrayLike | None, dtype: np.dtype[Any], name: str, expected: int, *, narrow: bool = False
+) -> NDArray[Any] | None:
+    """`values` as a contiguous array of `dtype` and length `expected`, refused where that would change a value.
+
+    Where it may be `narrow`, numbers of fewer bytes stay as they are.
+    """
     if values is None:
         return None
     array = np.asarray(values)
@@ -326,4 +331,4 @@ def _numbers(values: ArrayLike | None, dtype: np.dtype[Any], name: str, expected
         raise DataError(f"`{name}` must be one-dimensional and hold {what}, found {array.dtype} of shape {array.shape}")
     if len(array) != expected:
         raise DataError(f"`{name}` has {len(array)} entries, but {expected} are needed")
-    return np.ascontiguousarray(array, dtype=dtype)
+    return np.ascontiguousarray(array, dtype=array.dtype if narrow and array.itemsize < dtype.itemsize else dtype)
