@@ -27,6 +27,9 @@ pub struct Distinct {
 /// Records dealt out by one thread at a time.
 const RUN: usize = 1 << 16;
 
+/// Ids written by one thread at a time: enough for huge pages.
+const IDS: usize = 1 << 18;
+
 /// Records whose table fits into a core's own cache.
 const PART: usize = 1 << 13;
 
@@ -124,10 +127,10 @@ pub fn hex_ids(high: &[u64], low: &[u64]) -> Result<StringViewArray> {
     let digits =
         |half: u64| half.to_be_bytes().map(|byte| [byte >> 4, byte & 15].map(|d| b"0123456789abcdef"[d as usize]));
     let runs: Vec<StringViewArray> = high
-        .par_chunks(RUN)
-        .zip(low.par_chunks(RUN))
+        .par_chunks(IDS)
+        .zip(low.par_chunks(IDS))
         .map(|(high, low)| {
-            let mut ids = StringViewBuilder::with_capacity(high.len()).with_fixed_block_size(32 * RUN as u32);
+            let mut ids = StringViewBuilder::with_capacity(high.len()).with_fixed_block_size(32 * high.len() as u32);
             for id in high.iter().zip(low).map(|(&high, &low)| [digits(high), digits(low)]) {
                 ids.append_value(std::str::from_utf8(id.as_flattened().as_flattened()).unwrap_or(""));
             }
