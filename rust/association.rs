@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use crate::candidates::candidates_counted;
 use crate::csr::{Csr, tag_counts};
 use crate::error::{Error, Result};
+use crate::room::{collected, collected_in_parallel, copied, extend, filled, joined, push, reserved, zeroed};
 use crate::row_scan::RowScan;
 
 /// A row is searched for the consequents where that takes no more steps than this.
@@ -76,14 +77,15 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    pub(crate) fn from_lists(lists: &[Vec<u32>]) -> Self {
-        let mut starts = Vec::with_capacity(lists.len() + 1);
-        starts.push(0);
-        starts.extend(lists.iter().scan(0, |end, list| {
-            *end += list.len();
-            Some(*end)
-        }));
-        Self { starts, consequents: lists.concat() }
+    pub(crate) fn from_lists(lists: &[Vec<u32>]) -> Result<Self> {
+        let mut starts = reserved(lists.len() + 1)?;
+        let mut end = 0;
+        starts.push(end);
+        for list in lists {
+            end += list.len();
+            starts.push(end);
+        }
+        Ok(Self { starts, consequents: joined(lists)? })
     }
 
     /// Pairs as two arrays, strictly ascending by antecedent, then consequent; each below `size`.
@@ -100,19 +102,16 @@ impl Pairs {
         if let Some(&id) = antecedents.iter().chain(consequents).find(|&&id| id as usize >= size) {
             return Err(Error::Setting { name: "pairs", reason: format!("name the tag {id}, but there are {size}") });
         }
-        let starts = (0..=size as u32).map(|tag| antecedents.partition_point(|&antecedent| antecedent < tag)).collect();
-        Ok(Self { starts, consequents: consequents.to_vec() })
+        let starts = (0..=size as u32).map(|tag| antecedents.partition_point(|&antecedent| antecedent < tag));
+        Ok(Self { starts: collected(starts)?, consequents: copied(consequents)? })
     }
 
-    /// The antecedent of each pair, ascending.
-    pub fn antecedents(&self) -> Vec<u32> {
+    /// Pairs as [`Pairs::from_arrays`] takes them.
+    pub fn into_arrays(self) -> Result<(Vec<u32>, Vec<u32>)> {
         let tags = 0..self.starts.len().saturating_sub(1) as u32;
-        tags.flat_map(|tag| std::iter::repeat_n(tag, self.of(tag).len())).collect()
-    }
-
-    /// The consequent of each pair, beside [`Pairs::antecedents`].
-    pub fn consequents(&self) -> &[u32] {
-        &self.consequents
+        let mut antecedents = reserved(self.len())?;
+        tags.for_each(|tag| antecedents.extend(std::iter::repeat_n(tag, self.of(tag).len())));
+        Ok((antecedents, self.consequents))
     }
 
     /// Number of pairs.
@@ -139,16 +138,21 @@ impl Pairs {
     }
 
     /// The pairs of either: how the candidates of shards come together.
-    #[must_use]
-    pub fn merge(&self, other: &Self) -> Self {
+    pub fn merge(&self, other: &Self) -> Result<Self> {
         let size = self.starts.len().max(other.starts.len()).saturating_sub(1);
-        let lists = (0..size as u32).map(|antecedent| {
-            let mut both = [self.of(antecedent), other.of(antecedent)].concat();
+        let (mut starts, mut consequents) = (reserved(size + 1)?, reserved(self.len() + other.len())?);
+        let mut both = Vec::new();
+        starts.push(0);
+        for antecedent in 0..size as u32 {
+            both.clear();
+            extend(&mut both, self.of(antecedent))?;
+            extend(&mut both, other.of(antecedent))?;
             both.sort_unstable();
             both.dedup();
-            both
-        });
-        Self::from_lists(&lists.collect::<Vec<_>>())
+            consequents.extend_from_slice(&both);
+            starts.push(consequents.len());
+        }
+        Ok(Self { starts, consequents })
     }
 }
 
@@ -168,34 +172,33 @@ pub struct Rules {
 /// Every pair rule of one table. O(ids) and the rows chosen (see the head of the file).
 pub fn pair_rules(rows: Csr<'_>, thresholds: Thresholds) -> Result<Rules> {
     let counts = tag_counts(rows)?;
-    let pairs = candidates_counted(rows, &counts, &counts, &vec![1; rows.size()], thresholds)?;
-    let joint = count_pairs(rows, &pairs);
+    let pairs = candidates_counted(rows, &counts, &counts, &filled(rows.size(), 1)?, thresholds)?;
+    let joint = count_pairs(rows, &pairs)?;
     finish(&counts, &pairs, &joint, thresholds)
 }
 
 /// Rows of a shard that hold both tags of each pair, in the order of the pairs; the counts of shards add up.
-pub fn count_pairs(shard: Csr<'_>, pairs: &Pairs) -> Vec<i64> {
+pub fn count_pairs(shard: Csr<'_>, pairs: &Pairs) -> Result<Vec<i64>> {
     if pairs.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let parts = rayon::current_num_threads().clamp(1, shard.len().max(1));
     let counted = (0..parts)
         .into_par_iter()
         .map(|part| count_pairs_between(shard, pairs, shard.len() * part / parts..shard.len() * (part + 1) / parts));
-    counted.reduce(
-        || vec![0; pairs.len()],
-        |mut sum, part| {
-            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            sum
-        },
-    )
+    let mut counted = collected_in_parallel(counted)?.into_iter();
+    let mut sum = counted.next().unwrap_or_default();
+    for part in counted {
+        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    Ok(sum)
 }
 
-fn count_pairs_between(shard: Csr<'_>, pairs: &Pairs, within: Range<usize>) -> Vec<i64> {
-    let mut joint = vec![0i64; pairs.len()];
-    let active: Vec<bool> = (0..shard.size() as u32).map(|tag| !pairs.of(tag).is_empty()).collect();
+fn count_pairs_between(shard: Csr<'_>, pairs: &Pairs, within: Range<usize>) -> Result<Vec<i64>> {
+    let mut joint = zeroed::<i64>(pairs.len())?;
+    let active = collected((0..shard.size() as u32).map(|tag| !pairs.of(tag).is_empty()))?;
     // 2r + 2 where row r holds the tag, 2r + 3 once its pairs are counted: a tag twice in a row counts once.
-    let mut seen = vec![0usize; shard.size()];
+    let mut seen = zeroed::<usize>(shard.size())?;
     let mut marked = usize::MAX; // the row that `seen` knows
     let mut scan = RowScan::new(shard, within);
     while let Some((tag, at)) = scan.next(|tag| active.get(tag as usize) == Some(&true)) {
@@ -223,7 +226,7 @@ fn count_pairs_between(shard: Csr<'_>, pairs: &Pairs, within: Range<usize>) -> V
             _ => continue,
         }
         if list.len() > 8 * row.len() {
-            let mut here: Vec<usize> = row.iter().filter_map(|other| list.binary_search(other).ok()).collect();
+            let mut here = collected(row.iter().filter_map(|other| list.binary_search(other).ok()))?;
             here.sort_unstable();
             here.dedup();
             for index in here {
@@ -235,7 +238,7 @@ fn count_pairs_between(shard: Csr<'_>, pairs: &Pairs, within: Range<usize>) -> V
             }
         }
     }
-    joint
+    Ok(joint)
 }
 
 /// The candidates that are rules, from the counts of the pool.
@@ -252,10 +255,10 @@ pub fn finish(counts: &[i64], pairs: &Pairs, joint: &[i64], thresholds: Threshol
         let needed = thresholds.needed(count);
         for (&consequent, &joint) in pairs.of(antecedent as u32).iter().zip(joint.get(span).unwrap_or(&[])) {
             if joint >= needed {
-                rules.antecedents.push(antecedent as u32);
-                rules.consequents.push(consequent);
-                rules.counts.push(joint);
-                rules.confidences.push(confidence(joint, count));
+                push(&mut rules.antecedents, antecedent as u32)?;
+                push(&mut rules.consequents, consequent)?;
+                push(&mut rules.counts, joint)?;
+                push(&mut rules.confidences, confidence(joint, count))?;
             }
         }
     }

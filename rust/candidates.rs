@@ -22,12 +22,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::association::{Pairs, Thresholds};
 use crate::csr::{Csr, remap, tag_counts};
 use crate::error::{Error, Result};
+use crate::room::{collected, collected_in_parallel, copied, extend, joined, push, reserved, zeroed};
 use crate::row_scan::RowScan;
 
 /// Candidate pairs held at once, before the work ends in an error: 8 bytes each.
 const MAX_PAIRS: usize = 100_000_000;
 /// Rows counted for a tag beyond the 2k that its rules may miss and the k that must then hold their consequent.
 const SPARE_ROWS: i64 = 8;
+/// Rows that a thread looks at in one go.
+const PART: usize = 1 << 12;
 /// A row longer than this is kept sorted, so that few tags can be looked up in it.
 const LONG_ROW: usize = 64;
 
@@ -51,7 +54,7 @@ pub(crate) fn candidates_counted(
 ) -> Result<Pairs> {
     if here.iter().sum::<i64>() < shard.ids().len() as i64 {
         // A tag twice in a row would count twice below.
-        let same: Vec<u32> = (0..shard.size() as u32).collect();
+        let same = collected(0..shard.size() as u32)?;
         let (offsets, ids) = remap(shard, &same, shard.size())?;
         return distinct_candidates(Csr::new(&offsets, &ids, shard.size())?, here, counts, marked, thresholds);
     }
@@ -70,42 +73,39 @@ fn distinct_candidates(
         let pool = counts[tag] - thresholds.needed(counts[tag]);
         pool.min(here[tag] - thresholds.needed_for_confidence(here[tag]))
     };
-    let quotas: Vec<u32> = (0..shard.size())
-        .map(|tag| {
-            if marked[tag] == 0 || counts[tag] < thresholds.min_count || here[tag] == 0 {
-                return 0;
-            }
-            let few = 2 * misses(tag) + SPARE_ROWS;
-            if few > here[tag] / 2 { here[tag] as u32 } else { few as u32 }
-        })
-        .collect();
+    let quotas = collected((0..shard.size()).map(|tag| {
+        if marked[tag] == 0 || counts[tag] < thresholds.min_count || here[tag] == 0 {
+            return 0;
+        }
+        let few = 2 * misses(tag) + SPARE_ROWS;
+        if few > here[tag] / 2 { here[tag] as u32 } else { few as u32 }
+    }))?;
     let (starts, chosen) = short_rows(shard, &quotas)?;
-    let sorted = LongRows::of(shard, &chosen);
+    let sorted = LongRows::of(shard, &chosen)?;
     let found = AtomicUsize::new(0);
-    let lists: Vec<Vec<u32>> = (0..shard.size())
-        .into_par_iter()
-        .map_init(
-            || Tally { counts: vec![0; shard.size()], touched: Vec::new() },
-            |tally, tag| {
-                if quotas[tag] == 0 || found.load(Ordering::Relaxed) > MAX_PAIRS {
-                    return Vec::new();
-                }
-                let chosen = &chosen[starts[tag]..starts[tag + 1]];
-                let mut list = tally.survivors(shard, &sorted, chosen, misses(tag));
-                list.retain(|&other| other as usize != tag && counts[other as usize] >= thresholds.needed(counts[tag]));
-                list.sort_unstable();
-                found.fetch_add(list.len(), Ordering::Relaxed);
-                list
-            },
-        )
-        .collect();
+    let lists = (0..shard.size()).into_par_iter().map_init(
+        || Tally::new(shard.size()),
+        |tally, tag| {
+            if quotas[tag] == 0 || found.load(Ordering::Relaxed) > MAX_PAIRS {
+                return Ok(Vec::new());
+            }
+            let tally = tally.as_mut().map_err(|error| error.clone())?;
+            let chosen = &chosen[starts[tag]..starts[tag + 1]];
+            let mut list = tally.survivors(shard, &sorted, chosen, misses(tag))?;
+            list.retain(|&other| other as usize != tag && counts[other as usize] >= thresholds.needed(counts[tag]));
+            list.sort_unstable();
+            found.fetch_add(list.len(), Ordering::Relaxed);
+            Ok(list)
+        },
+    );
+    let lists = collected_in_parallel(lists)?;
     if found.into_inner() > MAX_PAIRS {
         return Err(Error::Limit {
             what: format!("more than {MAX_PAIRS} pairs of tags may be rules"),
             hint: "raise `min_count` or `min_confidence`".into(),
         });
     }
-    Ok(Pairs::from_lists(&lists))
+    Pairs::from_lists(&lists)
 }
 
 /// For each tag `quotas[tag]` of its rows, as (starts, rows): the first that are not long, then long ones, up to a factor
@@ -117,14 +117,15 @@ fn short_rows(rows: Csr<'_>, quotas: &[u32]) -> Result<(Vec<usize>, Vec<u32>)> {
             hint: "split the table into shards of fewer than 2^32 rows".into(),
         });
     }
-    let mut starts = vec![0usize];
-    starts.extend(quotas.iter().scan(0usize, |end, &quota| {
-        *end += quota as usize;
-        Some(*end)
-    }));
-    let mut missing = starts.last().copied().unwrap_or(0);
-    let mut chosen = vec![0u32; missing];
-    let mut next = starts.clone();
+    let mut starts = reserved(quotas.len() + 1)?;
+    let mut missing = 0usize;
+    starts.push(missing);
+    for &quota in quotas {
+        missing += quota as usize;
+        starts.push(missing);
+    }
+    let mut chosen = zeroed::<u32>(missing)?;
+    let mut next = copied(&starts)?;
     let mut choose = |tag: u32, row: u32| {
         let (Some(slot), Some(&end)) = (next.get_mut(tag as usize), starts.get(tag as usize + 1)) else {
             return missing;
@@ -142,13 +143,13 @@ fn short_rows(rows: Csr<'_>, quotas: &[u32]) -> Result<(Vec<usize>, Vec<u32>)> {
         .map(|part| first_rows(rows, quotas, rows.len() * part / parts..rows.len() * (part + 1) / parts));
     let mut long: Vec<u32> = Vec::new();
     let mut left = usize::MAX;
-    for (found, in_part) in found.collect::<Vec<_>>() {
+    for (found, in_part) in collected_in_parallel(found)? {
         for (tag, row) in found {
             left = choose(tag, row);
         }
-        long.extend(in_part);
+        extend(&mut long, &in_part)?;
     }
-    long.sort_by_key(|&row| rows.row(row as usize).len().ilog2()); // stable
+    long.sort_unstable_by_key(|&row| (rows.row(row as usize).len().ilog2(), row));
     for row in long {
         if left == 0 {
             break;
@@ -160,21 +161,24 @@ fn short_rows(rows: Csr<'_>, quotas: &[u32]) -> Result<(Vec<usize>, Vec<u32>)> {
     Ok((starts, chosen))
 }
 
+/// (tag, row) of the rows chosen, and long rows.
+type FirstRows = (Vec<(u32, u32)>, Vec<u32>);
+
 /// In some of the rows, for each tag its first `quotas[tag]` rows that are not long, as (tag, row); and the long rows that
 /// hold a tag that had fewer before.
-fn first_rows(rows: Csr<'_>, quotas: &[u32], within: Range<usize>) -> (Vec<(u32, u32)>, Vec<u32>) {
+fn first_rows(rows: Csr<'_>, quotas: &[u32], within: Range<usize>) -> Result<FirstRows> {
     let (mut found, mut long) = (Vec::new(), Vec::new());
-    let mut left = quotas.to_vec();
+    let mut left = copied(quotas)?;
     let mut scan = RowScan::new(rows, within);
     while let Some((tag, row)) = scan.next(|tag| left.get(tag as usize).is_some_and(|&left| left > 0)) {
         if rows.row(row as usize).len() <= LONG_ROW {
             left[tag as usize] -= 1;
-            found.push((tag, row));
+            push(&mut found, (tag, row))?;
         } else if long.last() != Some(&row) {
-            long.push(row);
+            push(&mut long, row)?;
         }
     }
-    (found, long)
+    Ok((found, long))
 }
 
 /// The long rows among those chosen, sorted, so that a tag is found in one without reading it.
@@ -184,17 +188,19 @@ struct LongRows {
 }
 
 impl LongRows {
-    fn of(shard: Csr<'_>, chosen: &[u32]) -> Self {
-        let mut rows: Vec<u32> =
-            chosen.par_iter().copied().filter(|&at| shard.row(at as usize).len() > LONG_ROW).collect();
+    fn of(shard: Csr<'_>, chosen: &[u32]) -> Result<Self> {
+        let parts = chosen
+            .par_chunks(PART)
+            .map(|part| collected(part.iter().copied().filter(|&at| shard.row(at as usize).len() > LONG_ROW)));
+        let mut rows = joined(&collected_in_parallel(parts)?)?;
         rows.par_sort_unstable();
         rows.dedup();
         let sorted = rows.par_iter().map(|&at| {
-            let mut row = shard.row(at as usize).to_vec();
+            let mut row = copied(shard.row(at as usize))?;
             row.sort_unstable();
-            row
+            Ok(row)
         });
-        Self { sorted: sorted.collect(), rows }
+        Ok(Self { sorted: collected_in_parallel(sorted)?, rows })
     }
 
     fn get(&self, at: u32) -> Option<&[u32]> {
@@ -209,8 +215,12 @@ struct Tally {
 }
 
 impl Tally {
+    fn new(tags: usize) -> Result<Self> {
+        Ok(Self { counts: zeroed(tags)?, touched: Vec::new() })
+    }
+
     /// The tags that stand in all but at most `misses` of the rows chosen. Leaves the counters at zero.
-    fn survivors(&mut self, shard: Csr<'_>, long: &LongRows, chosen: &[u32], misses: i64) -> Vec<u32> {
+    fn survivors(&mut self, shard: Csr<'_>, long: &LongRows, chosen: &[u32], misses: i64) -> Result<Vec<u32>> {
         for (read, &at) in chosen.iter().enumerate() {
             let row = shard.row(at as usize);
             // Once more than `misses` rows are read, a tag not seen yet is no candidate.
@@ -241,7 +251,7 @@ impl Tally {
                     if closed {
                         continue;
                     }
-                    self.touched.push(tag);
+                    push(&mut self.touched, tag)?;
                 }
                 *count += 1;
             }
@@ -249,6 +259,6 @@ impl Tally {
         let least = chosen.len() as i64 - misses;
         let mut list = std::mem::take(&mut self.touched);
         list.retain(|&tag| i64::from(std::mem::take(&mut self.counts[tag as usize])) >= least);
-        list
+        Ok(list)
     }
 }

@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use crate::csr::Csr;
 use crate::error::Result;
 use crate::rank::Pool;
+use crate::room::{collected, collected_in_parallel, joined, lengthen, push, zeroed};
 use crate::row_scan::RowScan;
 
 /// The share of the pool that is ranked before the rest is looked at: 1 in this many.
@@ -41,9 +42,18 @@ pub struct Picks {
     pub gains: Vec<i64>,
 }
 
+impl Picks {
+    /// One more pick.
+    pub(crate) fn push(&mut self, row: u32, round: i32, gain: i64) -> Result<()> {
+        push(&mut self.rows, row.into())?;
+        push(&mut self.rounds, round)?;
+        push(&mut self.gains, gain)
+    }
+}
+
 /// Picks `k` samples of `pool`; fewer where fewer may be picked.
 pub fn complexity_first(pool: &Pool<'_>, k: usize) -> Result<Picks> {
-    Ok(first(one_pass(pool, k)?, k))
+    first(&one_pass(pool, k)?, k)
 }
 
 /// A sample that the pass has kept: where it is, and what it would be picked with.
@@ -65,8 +75,8 @@ pub(crate) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub(crate) fn new(rows: Csr<'a>, k: usize) -> Self {
-        Self::from(rows, k, vec![0; rows.size()], u32::MAX)
+    pub(crate) fn new(rows: Csr<'a>, k: usize) -> Result<Self> {
+        Ok(Self::from(rows, k, zeroed(rows.size())?, u32::MAX))
     }
 
     /// Goes on from what other samples have reached.
@@ -75,22 +85,22 @@ impl<'a> Pass<'a> {
     }
 
     /// The samples of less than `head` that lie in a round that counts, in memory order.
-    fn rest(&self, pool: &Pool<'_>, head: f64) -> Vec<u32> {
-        let counts: Vec<bool> = self.reached.iter().map(|&reached| reached < self.end - 1).collect();
+    fn rest(&self, pool: &Pool<'_>, head: f64) -> Result<Vec<u32>> {
+        let counts = collected(self.reached.iter().map(|&reached| reached < self.end - 1))?;
         let blocks = (0..self.rows.len()).into_par_iter().step_by(BLOCK).map(|first| {
             let mut found: Vec<u32> = Vec::new();
             let mut scan = RowScan::new(self.rows, first..(first + BLOCK).min(self.rows.len()));
             while let Some((_, row)) = scan.next(|tag| counts.get(tag as usize) == Some(&true)) {
                 if found.last() != Some(&row) && pool.complexity(row as usize) < head && pool.holds(row as usize) {
-                    found.push(row);
+                    push(&mut found, row)?;
                 }
             }
-            found
+            Ok(found)
         });
-        blocks.collect::<Vec<_>>().concat()
+        joined(&collected_in_parallel(blocks)?)
     }
 
-    pub(crate) fn run(&mut self, ranked: Vec<u32>) {
+    pub(crate) fn run(&mut self, ranked: Vec<u32>) -> Result<()> {
         for row in ranked {
             let tags = self.rows.row(row as usize);
             let low = tags.iter().filter_map(|&tag| self.reached.get(tag as usize).copied()).min().unwrap_or(u32::MAX);
@@ -106,18 +116,19 @@ impl<'a> Pass<'a> {
                     gain += 1;
                 }
             }
-            self.keep(Kept { row, round, gain });
+            self.keep(Kept { row, round, gain })?;
             if self.end <= 1 {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
-    fn keep(&mut self, sample: Kept) {
+    fn keep(&mut self, sample: Kept) -> Result<()> {
         let round = sample.round as usize;
-        self.kept.push(sample);
+        push(&mut self.kept, sample)?;
         if round >= self.in_round.len() {
-            self.in_round.resize(round + 1, 0);
+            lengthen(&mut self.in_round, round + 1, 0)?;
         }
         self.in_round[round] += 1;
         self.total += 1;
@@ -129,31 +140,47 @@ impl<'a> Pass<'a> {
                 self.total -= self.in_round[self.end as usize];
             }
         }
+        Ok(())
     }
 }
 
 /// The samples, in rank order, that can be among the first `k` by (round, rank).
 fn one_pass(pool: &Pool<'_>, k: usize) -> Result<Vec<Kept>> {
-    let mut pass = Pass::new(pool.rows, k);
+    let mut pass = Pass::new(pool.rows, k)?;
     if k == 0 {
         return Ok(pass.kept);
     }
     // There is nothing to leave out before `k` samples are kept.
     let head = pool.head((pool.rows.len() / HEAD).max(k.saturating_mul(2)))?;
-    pass.run(pool.ranked(head)?);
+    pass.run(pool.ranked(head)?)?;
     if pass.end > 1 && pass.reached.iter().any(|&reached| reached < pass.end - 1) {
-        pass.run(pool.in_order(pass.rest(pool, head))?);
+        pass.run(pool.in_order(pass.rest(pool, head)?)?)?;
     }
     Ok(pass.kept)
 }
 
 /// The first `k` by (round, rank) of samples in rank order.
-fn first(mut kept: Vec<Kept>, k: usize) -> Picks {
-    kept.sort_by_key(|sample| sample.round); // stable: rank order stays within a round
-    kept.truncate(k);
-    Picks {
-        rows: kept.iter().map(|sample| sample.row.into()).collect(),
-        rounds: kept.iter().map(|sample| sample.round as i32).collect(),
-        gains: kept.iter().map(|sample| i64::from(sample.gain)).collect(),
+fn first(kept: &[Kept], k: usize) -> Result<Picks> {
+    let mut next = vec![0usize]; // the samples of each round, then where in the order its next one goes
+    for sample in kept {
+        lengthen(&mut next, sample.round as usize + 1, 0)?;
+        next[sample.round as usize] += 1;
     }
+    let mut total = 0;
+    for next in &mut next {
+        total += std::mem::replace(next, total);
+    }
+    let mut order = zeroed::<u32>(kept.len())?;
+    for (at, sample) in (0..).zip(kept) {
+        let next = &mut next[sample.round as usize];
+        order[*next] = at;
+        *next += 1;
+    }
+    order.truncate(k);
+    let picked = || order.iter().map(|&at| &kept[at as usize]);
+    Ok(Picks {
+        rows: collected(picked().map(|sample| sample.row.into()))?,
+        rounds: collected(picked().map(|sample| sample.round as i32))?,
+        gains: collected(picked().map(|sample| i64::from(sample.gain)))?,
+    })
 }

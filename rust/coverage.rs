@@ -5,8 +5,7 @@
 //! within a round, so an old gain is a bound: only samples whose bound reaches the top are looked at again, and one whose
 //! gain is still its bound is the next pick.
 //!
-//! Gains that are whole numbers wait in a bucket each ([`Buckets`]), which is sorted by row when it is reached; weighted
-//! ones in a heap. Of a round, only the samples that would add most to an empty one are ranked (1 in [`HEAD`]). When they
+//! Samples that were looked at wait by their gain ([`crate::waiting`]). Of a round, only the samples that would add most to an empty one are ranked (1 in [`HEAD`]). When they
 //! are used up, most tags are covered, and one walk over the pool in memory order, by all threads, gathers the samples
 //! that hold one of the rest; and again when few of those are left.
 //!
@@ -19,25 +18,23 @@
 //! more walks, in higher ones more samples that wait: 3 and 4 cost as much.
 //!
 //! Many rounds mean few tags, and these make few sets: after [`ROUNDS`] only the first sample left of each set is
-//! looked at, since whichever is picked, the rest of its set add nothing until the next round. A round is then at most
-//! one pass over the distinct sets. Putting equal samples together from the start costs more than the usual few rounds.
+//! looked at ([`crate::equal_sets`]). A round is then at most one pass over the distinct sets. Putting equal samples together from the start costs more than the usual few rounds.
 //! That is still rounds times sets: 15 s for all of 200,000 samples over 100 tags. So few tags, up to 24, have a way of
 //! their own, linear in samples and picks ([`crate::few_tags`]); with weights, whose sums hang on their order, they do not.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
-use std::hash::{Hash, Hasher};
+use std::collections::BinaryHeap;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use rayon::prelude::*;
-use rustc_hash::FxHasher;
 
 use crate::complexity_first::Picks;
 use crate::csr::Csr;
+use crate::equal_sets::Sets;
 use crate::error::{Error, Result};
 use crate::few_tags::cover_few;
 use crate::rank::Pool;
+use crate::room::{collected_in_parallel, more, push, reserved, zeroed};
+use crate::waiting::{Bound, Buckets, Waiting, bound};
 
 /// The share of the pool that is ranked before the rest is looked at: 1 in this many.
 const HEAD: usize = 32;
@@ -81,10 +78,10 @@ struct Coverage<'a> {
 }
 
 impl<'a> Coverage<'a> {
-    fn new(pool: &Pool<'_>, weights: Option<&'a [f64]>) -> Self {
+    fn new(pool: &Pool<'_>, weights: Option<&'a [f64]>) -> Result<Self> {
         let (size, rows, parts) = (pool.rows.size(), pool.rows.len(), rayon::current_num_threads());
         let held = (0..parts).into_par_iter().map(|part| {
-            let mut held = vec![0usize; size];
+            let mut held = zeroed::<usize>(size)?;
             let mut count = |tags: &[u32]| {
                 for &tag in tags {
                     if let Some(held) = held.get_mut(tag as usize) {
@@ -99,18 +96,17 @@ impl<'a> Coverage<'a> {
                 let rows = (rows * part / parts..rows * (part + 1) / parts).filter(|&row| pool.holds(row));
                 rows.for_each(|row| count(pool.rows.row(row)));
             }
-            held
+            Ok(held)
         });
-        let added = |mut sum: Vec<usize>, part: Vec<usize>| {
-            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            sum
-        };
-        let mut left = held.reduce(|| vec![0; size], added);
+        let mut left = zeroed::<usize>(size)?;
+        for part in collected_in_parallel(held)? {
+            left.iter_mut().zip(part).for_each(|(left, part)| *left += part);
+        }
         for (left, &weight) in left.iter_mut().zip(weights.unwrap_or(&[])) {
             *left = if weight > 0.0 { *left } else { 0 };
         }
         let total = left.iter().sum();
-        Self { weights, covered: vec![false; size], touched: vec![], left, total, open: total }
+        Ok(Self { weights, covered: zeroed(size)?, touched: reserved(size)?, left, total, open: total })
     }
 }
 
@@ -180,17 +176,19 @@ pub fn max_coverage(pool: &Pool<'_>, weights: Option<&[f64]>, k: usize) -> Resul
     let pool = &Pool { complexity: None, ..*pool };
     pool.check()?;
     if weights.is_none()
-        && let Some(picks) = cover_few(pool, k)
+        && let Some(picks) = cover_few(pool, k)?
     {
         return Ok(picks);
     }
     // What a sample adds to an empty round: without weights its number of tags, which needs no array.
-    let mut coverage = Coverage::new(pool, weights);
-    let alone: Option<Vec<f64>> = weights.map(|_| {
+    let mut coverage = Coverage::new(pool, weights)?;
+    let mut alone = None;
+    if weights.is_some() {
         let rows = (0..pool.rows.len()).into_par_iter().with_min_len(1 << 16);
-        rows.map(|row| coverage.gain(pool.rows.row(row))).collect()
-    });
-    if let Some(row) = alone.as_ref().and_then(|gains| gains.iter().position(|gain| !gain.is_finite())) {
+        let gains = alone.insert(reserved(pool.rows.len())?);
+        rows.map(|row| coverage.gain(pool.rows.row(row))).collect_into_vec(gains);
+    }
+    if let Some(row) = alone.as_ref().and_then(|gains: &Vec<f64>| gains.iter().position(|gain| !gain.is_finite())) {
         let reason = format!("add up to no finite number in row {row}");
         return Err(Error::Setting { name: "weights", reason });
     }
@@ -206,20 +204,21 @@ pub fn max_coverage(pool: &Pool<'_>, weights: Option<&[f64]>, k: usize) -> Resul
 fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut impl Waiting, k: usize) -> Result<Picks> {
     let least = pool.head(pool.rows.len() / HEAD)?;
     let head = pool.ranked(least)?;
-    let mut idle: Vec<bool> = (0..pool.rows.len()).into_par_iter().map(|row| !pool.holds(row)).collect();
+    let mut idle = reserved(pool.rows.len())?;
+    (0..pool.rows.len()).into_par_iter().map(|row| !pool.holds(row)).collect_into_vec(&mut idle);
     let mut sets: Option<Sets> = None;
     let mut picks = Picks::default();
     let mut taken: Vec<u32> = Vec::new(); // in this round
     for round in 1.. {
         if round > ROUNDS && sets.is_none() {
-            sets = Some(Sets::of(pool, &mut idle));
+            sets = Some(Sets::of(pool, &mut idle)?);
         }
         let mut fresh = match &sets {
             Some(sets) => Fresh::Sets(sets.first.iter()),
             None => Fresh::Head(pool, head.iter()),
         };
         let top = fresh.next();
-        waiting.refill(Vec::new());
+        waiting.refill(&[])?;
         let rest = if sets.is_none() { least } else { 0.0 };
         let mut queue = Queue { pool, fresh, top, rest, waiting };
         let mut enough = objective.open() / NARROW;
@@ -227,7 +226,7 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut im
             let next = queue.pop();
             let below = next.map_or(0.0, |(bound, _)| f64::from_bits(bound)) < queue.rest;
             if below || (objective.open() < enough && queue.waiting.len() >= pool.rows.len() / WAITING) {
-                queue.gather(objective, &idle);
+                queue.gather(objective, &idle)?;
                 enough = objective.open() / NARROW;
                 continue;
             }
@@ -239,14 +238,12 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut im
             let gain = objective.gain(tags);
             if gain < f64::from_bits(bound) {
                 if gain > 0.0 {
-                    queue.waiting.push((gain.to_bits(), Reverse(row)));
+                    queue.waiting.push((gain.to_bits(), Reverse(row)))?;
                 }
             } else if gain > 0.0 {
                 idle[row as usize] = true;
-                taken.push(row);
-                picks.rows.push(row.into());
-                picks.rounds.push(round);
-                picks.gains.push(objective.add(tags));
+                push(&mut taken, row)?;
+                picks.push(row, round, objective.add(tags))?;
             }
         }
         if taken.is_empty() || picks.rows.len() >= k {
@@ -254,21 +251,12 @@ fn lazy_greedy(pool: &Pool<'_>, objective: &mut impl Objective, waiting: &mut im
         }
         for row in taken.drain(..) {
             if let Some(sets) = &mut sets {
-                sets.take(pool, row, &mut idle);
+                sets.take(pool, row, &mut idle)?;
             }
         }
         objective.restart();
     }
     Ok(picks)
-}
-
-/// A bound on a sample's gain, ordered so that the next to look at is the largest: non-negative floats order as their
-/// bits do, and among equals the earlier row comes first.
-type Bound = (u64, Reverse<u32>);
-
-/// What a sample adds to an empty round.
-fn bound(pool: &Pool<'_>, row: u32) -> Bound {
-    (pool.complexity(row as usize).to_bits(), Reverse(row))
 }
 
 /// Bounds of samples not looked at in this round, the largest first.
@@ -290,83 +278,6 @@ impl Iterator for Fresh<'_> {
     }
 }
 
-/// Samples that were looked at, with the gains they had then.
-trait Waiting {
-    fn len(&self) -> usize;
-    fn push(&mut self, bound: Bound);
-    /// Takes the largest bound where it is above `fresh`, which never grows between calls.
-    fn pop_above(&mut self, fresh: Option<Bound>) -> Option<Bound>;
-    /// Forgets all, and begins with `bounds`, in whatever order.
-    fn refill(&mut self, bounds: Vec<Vec<Bound>>);
-}
-
-impl Waiting for BinaryHeap<Bound> {
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn push(&mut self, bound: Bound) {
-        self.push(bound);
-    }
-
-    fn pop_above(&mut self, fresh: Option<Bound>) -> Option<Bound> {
-        if self.peek().copied() > fresh { self.pop() } else { None }
-    }
-
-    fn refill(&mut self, bounds: Vec<Vec<Bound>>) {
-        *self = bounds.concat().into();
-    }
-}
-
-/// Samples by a gain that is a whole number. What is pushed lies below what was popped, so buckets are reached one after
-/// the other, and each is sorted once.
-#[derive(Default)]
-struct Buckets {
-    rows: Vec<Vec<u32>>, // by gain; from `level` on, the earliest row last
-    level: usize,
-    len: usize,
-}
-
-impl Waiting for Buckets {
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    fn push(&mut self, (gain, Reverse(row)): Bound) {
-        let gain = f64::from_bits(gain) as usize;
-        if gain >= self.rows.len() {
-            self.rows.resize(gain + 1, Vec::new());
-            self.level = self.rows.len();
-        }
-        self.rows[gain].push(row);
-        self.len += 1;
-    }
-
-    fn pop_above(&mut self, fresh: Option<Bound>) -> Option<Bound> {
-        let floor = fresh.map_or(1, |(gain, _)| f64::from_bits(gain) as usize);
-        while self.level > floor && self.rows.get(self.level).is_none_or(Vec::is_empty) {
-            self.level -= 1;
-            if let Some(rows) = self.rows.get_mut(self.level) {
-                rows.sort_unstable_by(|a, b| b.cmp(a));
-            }
-        }
-        let rows = self.rows.get_mut(self.level)?;
-        let bound = ((self.level as f64).to_bits(), Reverse(*rows.last()?));
-        if fresh > Some(bound) {
-            return None;
-        }
-        rows.pop();
-        self.len -= 1;
-        Some(bound)
-    }
-
-    fn refill(&mut self, bounds: Vec<Vec<Bound>>) {
-        self.rows.iter_mut().for_each(Vec::clear);
-        (self.level, self.len) = (self.rows.len(), 0);
-        bounds.into_iter().flatten().for_each(|bound| self.push(bound));
-    }
-}
-
 /// The samples of one round by the bound on their gain.
 struct Queue<'a, W> {
     pool: &'a Pool<'a>,
@@ -384,14 +295,14 @@ impl<W: Waiting> Queue<'_, W> {
 
     /// Looks at all samples in memory order, and keeps those that add much now: some that were looked at may go back to
     /// the rest.
-    fn gather(&mut self, objective: &impl Objective, idle: &[bool]) {
+    fn gather(&mut self, objective: &impl Objective, idle: &[bool]) -> Result<()> {
         self.rest = if self.rest > SMALL { self.rest / LOWER } else { 0.0 };
         let firsts = (0..self.pool.rows.len()).into_par_iter().step_by(BLOCK).with_min_len(64);
         let blocks =
             firsts.map_init(Vec::new, |sums, first| gathered(self.pool.rows, first, objective, idle, self.rest, sums));
-        let blocks = blocks.collect();
-        self.waiting.refill(blocks);
+        self.waiting.refill(&collected_in_parallel(blocks)?)?;
         (self.fresh, self.top) = (Fresh::None, None);
+        Ok(())
     }
 }
 
@@ -403,13 +314,14 @@ fn gathered(
     idle: &[bool],
     least: f64,
     sums: &mut Vec<u32>,
-) -> Vec<Bound> {
+) -> Result<Vec<Bound>> {
     let bounds = rows.offsets().get(first..(first + BLOCK + 1).min(rows.len() + 1)).unwrap_or(&[]);
-    let (Some(&start), Some(&end)) = (bounds.first(), bounds.last()) else { return Vec::new() };
+    let (Some(&start), Some(&end)) = (bounds.first(), bounds.last()) else { return Ok(Vec::new()) };
     let ids = rows.ids().get(start as usize..end as usize).unwrap_or(&[]);
     // Running sums of the tags that add something: no branch a row, which would go wrong with its length.
     let mut sum = 0u32;
     sums.clear();
+    more(sums, ids.len() + 1)?;
     sums.push(0);
     sums.extend(ids.iter().map(|&tag| {
         sum = sum.wrapping_add(objective.adds(tag).into());
@@ -422,55 +334,9 @@ fn gathered(
         if before(bounds[1]).wrapping_sub(before(bounds[0])) >= needed && idle.get(row as usize) == Some(&false) {
             let gain = objective.gain(rows.row(row as usize));
             if gain > 0.0 && gain >= least {
-                found.push((gain.to_bits(), Reverse(row)));
+                push(&mut found, (gain.to_bits(), Reverse(row)))?;
             }
         }
     }
-    found
-}
-
-/// The samples left, those of equal tags together: only the first of each can be the next pick.
-struct Sets {
-    first: BTreeSet<Reverse<Bound>>, // the first sample of each set, by what it adds to an empty round
-    after: Vec<Option<u32>>,         // the sample that takes a sample's place once that is picked
-}
-
-impl Sets {
-    /// The samples that are not idle; all but the first of each set become so.
-    fn of(pool: &Pool<'_>, idle: &mut [bool]) -> Self {
-        let tags = |row: u32| pool.rows.row(row as usize);
-        let hash = |row: u32| {
-            let mut hasher = FxHasher::default();
-            tags(row).hash(&mut hasher);
-            hasher.finish()
-        };
-        let mut after = vec![None; idle.len()];
-        let mut first: HashTable<u32> = HashTable::new();
-        for row in (0..idle.len() as u32).rev() {
-            if idle[row as usize] {
-                continue;
-            }
-            match first.entry(hash(row), |&other| tags(other) == tags(row), |&other| hash(other)) {
-                Entry::Occupied(mut found) => {
-                    let next = std::mem::replace(found.get_mut(), row);
-                    after[row as usize] = Some(next);
-                    idle[next as usize] = true;
-                }
-                Entry::Vacant(place) => {
-                    place.insert(row);
-                }
-            }
-        }
-        let rows = (0..idle.len() as u32).filter(|&row| !idle[row as usize]);
-        Self { first: rows.map(|row| Reverse(bound(pool, row))).collect(), after }
-    }
-
-    /// The next sample of the same tags takes the place of `row`.
-    fn take(&mut self, pool: &Pool<'_>, row: u32, idle: &mut [bool]) {
-        self.first.remove(&Reverse(bound(pool, row)));
-        if let Some(next) = self.after[row as usize] {
-            self.first.insert(Reverse(bound(pool, next)));
-            idle[next as usize] = false;
-        }
-    }
+    Ok(found)
 }

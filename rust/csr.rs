@@ -12,7 +12,7 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::room::zeroed;
+use crate::room::{collected, collected_in_parallel, reserved, zeroed};
 
 /// Rows of ids over a vocabulary: row `r` is `ids[offsets[r]..offsets[r + 1]]`.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +128,7 @@ pub fn union_rows(rows: Csr<'_>, groups: &[i64]) -> Result<Rows> {
         let reason = format!("must rise from 0 to the number of rows, {}", rows.len());
         return Err(Error::Setting { name: "groups", reason });
     }
-    let offsets: Vec<_> = groups.iter().map(|&row| rows.offsets.get(row as usize).copied().unwrap_or(0)).collect();
+    let offsets = collected(groups.iter().map(|&row| rows.offsets.get(row as usize).copied().unwrap_or(0)))?;
     rewritten(&offsets, rows.ids, rows.size(), |id| id)
 }
 
@@ -142,14 +142,14 @@ pub fn take(offsets: &[i64], ids: &[u32], rows: &[i64]) -> Result<Rows> {
         name: "rows",
         reason: format!("are numbered from 0 to {}, {row} was asked for", offsets.len() as i64 - 2),
     };
-    let mut taken_offsets = Vec::with_capacity(rows.len() + 1);
+    let mut taken_offsets = reserved(rows.len() + 1)?;
     let mut end = 0;
     taken_offsets.push(0);
     for &at in rows {
         end += row(at).ok_or_else(|| outside(at))?.len();
         taken_offsets.push(end as i64);
     }
-    let mut taken = Vec::with_capacity(end);
+    let mut taken = reserved(end)?;
     rows.iter().filter_map(|&at| row(at)).for_each(|ids| taken.extend_from_slice(ids));
     Ok((taken_offsets, taken))
 }
@@ -255,7 +255,7 @@ fn counted(rows: Csr<'_>, size: usize, rename: impl Fn(u32) -> u32 + Sync) -> Re
         );
         Ok(cells)
     };
-    let parts: Vec<_> = parts(rows.offsets, rows.ids).into_par_iter().map(count).collect::<Result<_>>()?;
+    let parts = collected_in_parallel(parts(rows.offsets, rows.ids).into_par_iter().map(count))?;
     let mut counts = zeroed(size)?;
     for part in parts {
         for (count, cell) in counts.iter_mut().zip(part) {

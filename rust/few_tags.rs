@@ -18,7 +18,9 @@ use std::collections::HashMap;
 use rustc_hash::FxBuildHasher;
 
 use crate::complexity_first::Picks;
+use crate::error::Result;
 use crate::rank::Pool;
+use crate::room::{collected, lengthen, no_room, push, zeroed};
 
 /// More tags than this make too many halves.
 const TAGS: usize = 24;
@@ -28,22 +30,17 @@ const PICKS_A_TAG: usize = 8;
 /// Picks `k` samples by coverage where they hold few tags and rounds will be many; `None` where not.
 ///
 /// The picks are those of [`crate::coverage::max_coverage`] without weights.
-pub(crate) fn cover_few(pool: &Pool<'_>, k: usize) -> Option<Picks> {
-    let halves = Halves::of(pool)?;
-    if k / PICKS_A_TAG < halves.tags {
-        return None;
-    }
-    let mut left = Left::new(pool, &halves);
+pub(crate) fn cover_few(pool: &Pool<'_>, k: usize) -> Result<Option<Picks>> {
+    let Some(halves) = Halves::of(pool)?.filter(|halves| k / PICKS_A_TAG >= halves.tags) else { return Ok(None) };
+    let mut left = Left::new(pool, &halves)?;
     let mut picks = Picks::default();
     let (mut round, mut open) = (1, halves.all());
     while picks.rows.len() < k {
-        if let Some((gain, row)) = left.best(open) {
+        if let Some((gain, row)) = left.best(open)? {
             let tags = halves.mask(pool.rows.row(row as usize));
             left.take(row, tags);
             open = Mask { low: open.low & !tags.low, high: open.high & !tags.high };
-            picks.rows.push(row.into());
-            picks.rounds.push(round);
-            picks.gains.push(gain);
+            picks.push(row, round, gain)?;
         } else if open == halves.all() {
             break;
         } else {
@@ -51,7 +48,7 @@ pub(crate) fn cover_few(pool: &Pool<'_>, k: usize) -> Option<Picks> {
             open = halves.all();
         }
     }
-    Some(picks)
+    Ok(Some(picks))
 }
 
 /// Tags as bits, half of them each.
@@ -69,16 +66,16 @@ struct Halves {
 
 impl Halves {
     /// The tags of the samples that may be picked, where these are few.
-    fn of(pool: &Pool<'_>) -> Option<Self> {
-        let mut held = vec![false; pool.rows.size()];
+    fn of(pool: &Pool<'_>) -> Result<Option<Self>> {
+        let mut held = zeroed::<bool>(pool.rows.size())?;
         let mut tags = 0;
         for row in (0..pool.rows.len()).filter(|&row| pool.holds(row)) {
             for &tag in pool.rows.row(row) {
-                let held = held.get_mut(tag as usize)?;
+                let Some(held) = held.get_mut(tag as usize) else { return Ok(None) };
                 tags += usize::from(!std::mem::replace(held, true));
             }
             if tags > TAGS {
-                return None;
+                return Ok(None);
             }
         }
         // Neighbors in the vocabulary are about as frequent: one to each half.
@@ -89,7 +86,7 @@ impl Halves {
             at += u32::from(held);
             if to_low { Mask { low: bit, high: 0 } } else { Mask { low: 0, high: bit } }
         });
-        Some(Self { bit_of: bit_of.collect(), tags })
+        Ok(Some(Self { bit_of: collected(bit_of)?, tags }))
     }
 
     fn mask(&self, tags: &[u32]) -> Mask {
@@ -134,37 +131,38 @@ struct Left {
 }
 
 impl Left {
-    fn new(pool: &Pool<'_>, halves: &Halves) -> Self {
+    fn new(pool: &Pool<'_>, halves: &Halves) -> Result<Self> {
         let rows = pool.rows.len();
-        let mut after = vec![0u32; rows + 1];
+        let mut after = zeroed(rows + 1)?;
         let mut heads: HashMap<Mask, u32, FxBuildHasher> = HashMap::default();
         for row in (0..rows).rev().filter(|&row| pool.holds(row)) {
+            heads.try_reserve(1).map_err(|_| no_room::<(Mask, u32)>(heads.len() + 1))?;
             let head = heads.entry(halves.mask(pool.rows.row(row))).or_insert(0);
             after[row + 1] = std::mem::replace(head, row as u32 + 1);
         }
-        let mut queues: Vec<(Mask, u32)> = heads.into_iter().collect();
+        let mut queues = collected(heads)?;
         queues.sort_unstable_by_key(|&(mask, _)| (mask.low, mask.high));
         let (mut lows, mut lists) = (Vec::new(), Vec::new());
         let mut list_of = vec![0u32; usize::from(halves.all().low) + 1];
         for list in queues.chunk_by(|(a, _), (b, _)| a.low == b.low) {
             let low = list[0].0.low;
             list_of[usize::from(low)] = lows.len() as u32;
-            lows.push(low);
-            lists.push(list.iter().map(|&(mask, head)| Queue { high: mask.high, head }).collect());
+            push(&mut lows, low)?;
+            push(&mut lists, collected(list.iter().map(|&(mask, head)| Queue { high: mask.high, head }))?)?;
         }
-        let mut taken = vec![false; rows + 1];
+        let mut taken = zeroed(rows + 1)?;
         taken[0] = true;
         let known = vec![Vec::new(); usize::from(halves.all().high) + 1];
         let bits = (0..=halves.all().low).map(|half| half.count_ones() as u8).collect();
-        Self { lows, lists, list_of, after, taken, known, bits }
+        Ok(Self { lows, lists, list_of, after, taken, known, bits })
     }
 
     /// The row that adds most of `open`, the earliest such: (tags it adds, row).
-    fn best(&mut self, open: Mask) -> Option<(i64, u32)> {
+    fn best(&mut self, open: Mask) -> Result<Option<(i64, u32)>> {
         let Self { lows, lists, taken, known, bits, .. } = self;
         let added = |half: u16, open: u16| bits[usize::from(half & open)];
         let known = &mut known[usize::from(open.high)];
-        known.resize(lows.len(), key(added(open.high, open.high), 0));
+        lengthen(known, lows.len(), key(added(open.high, open.high), 0))?;
         let mut best = key(0, 0); // what adds nothing is not picked
         for ((&low, list), known) in lows.iter().zip(lists).zip(known) {
             let here = key(added(low, open.low), u32::MAX);
@@ -177,8 +175,7 @@ impl Left {
             }
             best = best.max(here + *known);
         }
-        let row = row_of(best).checked_sub(1)?;
-        Some(((best >> 32) as i64, row))
+        Ok(row_of(best).checked_sub(1).map(|row| ((best >> 32) as i64, row)))
     }
 
     /// Takes a row out, the first of its mask.

@@ -17,6 +17,7 @@ use crate::complexity_first::Pass;
 use crate::csr::{Csr, Rows, check_into, remap, take};
 use crate::error::{Error, Result};
 use crate::rank::Pool;
+use crate::room::{collected, collected_in_parallel, copied, push, reserved};
 use crate::row_scan::RowScan;
 
 /// Rows looked at by a thread at a time.
@@ -61,8 +62,8 @@ pub type Samples = (Vec<i64>, Rows);
 /// How far the pass comes with the samples of `pool`: the highest round reached by a sample of each tag, and the round
 /// from which on samples do not count, since `k` lie before.
 pub fn reached(pool: &Pool<'_>, k: usize) -> Result<(Vec<u32>, u32)> {
-    let mut pass = Pass::new(pool.rows, k);
-    pass.run(pool.ranked(f64::NEG_INFINITY)?);
+    let mut pass = Pass::new(pool.rows, k)?;
+    pass.run(pool.ranked(f64::NEG_INFINITY)?)?;
     Ok((pass.reached, pass.end))
 }
 
@@ -74,9 +75,9 @@ impl Shard<'_> {
             let rows = first..(first + BLOCK).min(self.rows.len());
             // A row has no more tags than are stored.
             let most = |row: usize| self.complexity(row).unwrap_or(self.rows.row(row).len() as f64);
-            rows.filter(|&row| most(row) >= cut.complexity && self.is_eligible(row)).collect()
+            collected(rows.filter(|&row| most(row) >= cut.complexity && self.is_eligible(row)))
         });
-        self.kept(&blocks.collect::<Vec<_>>(), |complexity, number| cut.follows(complexity, number))
+        self.kept(&collected_in_parallel(blocks)?, |complexity, number| cut.follows(complexity, number))
     }
 
     /// The samples that are not ahead of `cut`, and can lie in a round before `end` where those that are reach `reached`.
@@ -88,32 +89,30 @@ impl Shard<'_> {
         }
         let last = end.saturating_sub(1);
         let open = |&tag: &u32| reached.get(tag as usize).is_some_and(|&reached| reached < last);
-        let wanted: Vec<bool> = self.into.iter().map(open).collect();
+        let wanted = collected(self.into.iter().map(open))?;
         let blocks = (0..self.rows.len()).into_par_iter().step_by(BLOCK).map(|first| {
             let mut rows: Vec<usize> = Vec::new();
             let mut scan = RowScan::new(self.rows, first..(first + BLOCK).min(self.rows.len()));
             while let Some((_, row)) = scan.next(|tag| wanted.get(tag as usize) == Some(&true)) {
                 let row = row as usize;
                 if rows.last() != Some(&row) && self.is_eligible(row) {
-                    rows.push(row);
+                    push(&mut rows, row)?;
                 }
             }
-            rows
+            Ok(rows)
         });
         let (numbers, (offsets, ids)) =
-            self.kept(&blocks.collect::<Vec<_>>(), |complexity, number| !cut.follows(complexity, number))?;
-        let complexity: Option<Vec<f64>> = self.complexity.map(|_| {
-            let own = numbers.iter().map(|number| self.complexity((number - self.first) as usize));
-            own.map(|complexity| complexity.unwrap_or(0.0)).collect()
-        });
+            self.kept(&collected_in_parallel(blocks)?, |complexity, number| !cut.follows(complexity, number))?;
+        let own = numbers.iter().map(|number| self.complexity((number - self.first) as usize).unwrap_or(0.0));
+        let complexity = self.complexity.map(|_| collected(own)).transpose()?;
         let rows = Csr::new(&offsets, &ids, self.size)?;
         let pool = Pool { complexity: complexity.as_deref(), ..Pool::of(rows) };
-        let mut pass = Pass::from(rows, usize::MAX, reached.to_vec(), end);
-        pass.run(pool.ranked(f64::NEG_INFINITY)?);
-        let mut kept: Vec<i64> = pass.kept.iter().map(|sample| i64::from(sample.row)).collect();
+        let mut pass = Pass::from(rows, usize::MAX, copied(reached)?, end);
+        pass.run(pool.ranked(f64::NEG_INFINITY)?)?;
+        let mut kept = collected(pass.kept.iter().map(|sample| i64::from(sample.row)))?;
         kept.sort_unstable();
         let rows = take(&offsets, &ids, &kept)?;
-        Ok((kept.into_iter().filter_map(|row| numbers.get(row as usize).copied()).collect(), rows))
+        Ok((collected(kept.into_iter().filter_map(|row| numbers.get(row as usize).copied()))?, rows))
     }
 
     fn check(&self) -> Result<()> {
@@ -131,10 +130,10 @@ impl Shard<'_> {
 
     /// Those of `rows` that hold a tag of the pool, and are wanted for their (complexity, number).
     fn kept(&self, rows: &[Vec<usize>], wanted: impl Fn(f64, i64) -> bool) -> Result<Samples> {
-        let rows: Vec<i64> = rows.iter().flatten().map(|&row| row as i64).collect();
+        let rows = collected(rows.iter().flatten().map(|&row| row as i64))?;
         let (offsets, ids) = take(self.rows.offsets(), self.rows.ids(), &rows)?;
         let (offsets, mut ids) = remap(Csr::new(&offsets, &ids, self.into.len())?, self.into, self.size)?;
-        let (mut numbers, mut ends, mut end) = (Vec::with_capacity(rows.len()), Vec::with_capacity(offsets.len()), 0);
+        let (mut numbers, mut ends, mut end) = (reserved(rows.len())?, reserved(offsets.len())?, 0);
         ends.push(0);
         for (row, bounds) in rows.into_iter().zip(offsets.windows(2)) {
             let tags = bounds[0] as usize..bounds[1] as usize;

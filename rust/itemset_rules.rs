@@ -12,8 +12,9 @@ use std::hash::{Hash, Hasher};
 use crate::association::{Thresholds, confidence};
 use crate::error::{Error, Result};
 use crate::fpgrowth::Itemsets;
+use crate::room::{collected, collected_in_parallel, joined, no_room, reserved};
 
-/// The most rules made at once: some 100 bytes each before they are written out.
+/// The most rules made at once: some 100 bytes each, while they are written out.
 pub const MAX_RULES: usize = 20_000_000;
 
 /// Rules: the antecedent of rule `r` is `antecedents[offsets[r]..offsets[r + 1]]`.
@@ -33,16 +34,21 @@ pub struct ItemsetRules {
     pub confidences: Vec<f64>,
 }
 
+/// Sets looked at by a thread in one go.
+const BLOCK: usize = 1 << 12;
+
+#[derive(Clone, Copy)]
 struct Rule {
-    antecedent: Vec<u32>,
+    /// The place of the antecedent among the sets.
+    antecedent: u32,
     consequent: u32,
     count: i64,
     confidence: f64,
 }
 
-fn hash(set: &[u32]) -> u64 {
+fn hash<'a>(set: impl Iterator<Item = &'a u32>) -> u64 {
     let mut hasher = FxHasher::default();
-    set.hash(&mut hasher);
+    set.for_each(|tag| tag.hash(&mut hasher));
     hasher.finish()
 }
 
@@ -54,41 +60,50 @@ pub fn itemset_rules(sets: &Itemsets, min_confidence: f64) -> Result<ItemsetRule
 
 fn at_most(most: usize, sets: &Itemsets, min_confidence: f64) -> Result<ItemsetRules> {
     let thresholds = Thresholds::new(1, min_confidence)?;
-    let mut index: HashTable<usize> = HashTable::with_capacity(sets.counts.len());
-    for at in 0..sets.counts.len() {
-        index.insert_unique(hash(sets.set(at)), at, |&at| hash(sets.set(at)));
+    let count = sets.counts.len();
+    let of = |at: u32| sets.set(at as usize);
+    let mut index: HashTable<u32> = HashTable::new();
+    index.try_reserve(count, |&at| hash(of(at).iter())).map_err(|_| no_room::<u64>(count))?;
+    for at in 0..count as u32 {
+        index.insert_unique(hash(of(at).iter()), at, |&at| hash(of(at).iter()));
     }
-    let rules = (0..sets.counts.len()).into_par_iter().flat_map_iter(|at| {
+    let rules_of = |at: usize| {
         let (set, count, index) = (sets.set(at), sets.counts[at], &index);
         (0..if set.len() > 1 { set.len() } else { 0 }).filter_map(move |out| {
-            let antecedent = [&set[..out], &set[out + 1..]].concat();
-            let &whole = index.find(hash(&antecedent), |&at| sets.set(at) == antecedent)?;
-            let enough = count >= thresholds.needed(sets.counts[whole]);
-            let confidence = confidence(count, sets.counts[whole]);
+            let others = || set[..out].iter().chain(&set[out + 1..]);
+            let &antecedent = index.find(hash(others()), |&at| of(at).iter().eq(others()))?;
+            let whole = sets.counts[antecedent as usize];
+            let (enough, confidence) = (count >= thresholds.needed(whole), confidence(count, whole));
             enough.then_some(Rule { antecedent, consequent: set[out], count, confidence })
         })
-    });
+    };
     // At most one rule for each tag of each set: only where these are too many need the rules be counted.
     if sets.ids.len() > most {
-        let found = rules.clone().count();
+        let found = (0..count).into_par_iter().map(|at| rules_of(at).count()).sum::<usize>();
         if found > most {
-            let what = format!("{found} rules in {} itemsets, at most {most} are made", sets.counts.len());
+            let what = format!("{found} rules in {count} itemsets, at most {most} are made");
             return Err(Error::Limit { what, hint: "raise `min_confidence` or mine fewer itemsets".into() });
         }
     }
-    let mut rules: Vec<Rule> = rules.collect();
+    let blocks = (0..count).into_par_iter().step_by(BLOCK);
+    let blocks = blocks.map(|first| collected((first..(first + BLOCK).min(count)).flat_map(rules_of)));
+    let mut rules = joined(&collected_in_parallel(blocks)?)?;
     let order = |a: &Rule, b: &Rule| {
-        let lengths = a.antecedent.len().cmp(&b.antecedent.len());
-        lengths.then_with(|| a.antecedent.cmp(&b.antecedent)).then(a.consequent.cmp(&b.consequent))
+        let (one, two) = (of(a.antecedent), of(b.antecedent));
+        one.len().cmp(&two.len()).then_with(|| one.cmp(two)).then(a.consequent.cmp(&b.consequent))
     };
     rules.par_sort_unstable_by(order);
-    let mut found = ItemsetRules { offsets: vec![0], ..ItemsetRules::default() };
-    for rule in rules {
-        found.antecedents.extend(rule.antecedent);
+    let mut found = ItemsetRules {
+        offsets: reserved(rules.len() + 1)?,
+        antecedents: reserved(rules.iter().map(|rule| of(rule.antecedent).len()).sum())?,
+        consequents: collected(rules.iter().map(|rule| rule.consequent))?,
+        counts: collected(rules.iter().map(|rule| rule.count))?,
+        confidences: collected(rules.iter().map(|rule| rule.confidence))?,
+    };
+    found.offsets.push(0);
+    for rule in &rules {
+        found.antecedents.extend_from_slice(of(rule.antecedent));
         found.offsets.push(found.antecedents.len() as i64);
-        found.consequents.push(rule.consequent);
-        found.counts.push(rule.count);
-        found.confidences.push(rule.confidence);
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@
 
 pub mod analysis;
 pub mod association;
+mod bit_vectors;
 pub mod candidates;
 pub mod cluster;
 pub mod complexity_first;
@@ -16,6 +17,7 @@ pub mod csr;
 pub mod cutting;
 pub mod draw;
 pub mod english;
+mod equal_sets;
 pub mod error;
 mod few_tags;
 pub mod first_rounds;
@@ -40,6 +42,7 @@ pub mod rule_form;
 pub mod strings;
 pub mod uniting;
 pub mod vocabulary;
+mod waiting;
 
 #[cfg(all(feature = "python", target_os = "linux"))]
 mod memory;

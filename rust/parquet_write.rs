@@ -5,13 +5,16 @@
 //! before that to make those (a table of all strings in the process), 450 ms from a dictionary array by arrow-rs. The
 //! other columns go through arrow-rs as they are.
 //!
+//! Arrays of the tags that do not fit end in an error; in the other columns, and wherever else arrow-rs allocates, the
+//! process would end.
+//!
 //! Reference: <https://parquet.apache.org/docs/file-format/data-pages/encodings/>. The bytes depend on the data alone.
 
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
@@ -23,9 +26,11 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use rayon::prelude::*;
+use zstd::zstd_safe::{CCtx, CParameter, ErrorCode, compress_bound, get_error_name};
 
 use crate::csr::Csr;
 use crate::error::{Error, Result};
+use crate::room::{collected_in_parallel, extend, filled, lengthen, more, no_room, push, reserved};
 use crate::strings::borrow_strs;
 use crate::vocabulary::NONE;
 
@@ -33,6 +38,12 @@ use crate::vocabulary::NONE;
 const PAGE_ROWS: usize = 1 << 16;
 /// Tags of one page, but for its last row.
 const PAGE_TAGS: usize = 1 << 20;
+/// More bytes than Parquet puts before a page.
+const PAGE_HEADER: usize = 128;
+/// zstd's name for it.
+const NO_MEMORY: &str = "Allocation error : not enough memory";
+/// More bytes than what is before and behind a run of packed values, for a moment.
+const HEADER: usize = 32;
 /// zstd's.
 const LEVEL: i32 = 1;
 /// Whether a list is there, and whether it holds something that is there: 3 for a tag, 1 for a row without.
@@ -49,7 +60,7 @@ pub fn write<W: Write + Send>(
     vocabulary: &[ArrayRef],
     (offsets, ids): (&[i64], &[u32]),
 ) -> Result<()> {
-    let mut words = Vec::new();
+    let mut words = reserved(vocabulary.iter().map(Array::len).sum())?;
     for chunk in vocabulary {
         words.extend(borrow_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
     }
@@ -116,7 +127,7 @@ fn encoded(
 /// The column chunk of the tags: the words that occur, by first appearance whatever the vocabulary's order, then pages
 /// of codes.
 fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>, ColumnCloseResult)> {
-    let mut codes = vec![NONE; words.len()];
+    let mut codes = filled(words.len(), NONE)?;
     let mut dictionary = Vec::new();
     let mut distinct = 0;
     for &id in csr.ids() {
@@ -124,25 +135,24 @@ fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>
         if *code == NONE {
             *code = distinct;
             distinct += 1;
-            dictionary.extend_from_slice(&(word.len() as u32).to_le_bytes());
-            dictionary.extend_from_slice(word.as_bytes());
+            extend(&mut dictionary, &(word.len() as u32).to_le_bytes())?;
+            extend(&mut dictionary, word.as_bytes())?;
         }
     }
     let width = (u32::BITS - distinct.saturating_sub(1).leading_zeros()).max(1);
 
     let rows = csr.len();
-    let pages: Vec<_> = page_rows(csr)
-        .into_par_iter()
-        .map(|rows| {
-            let (page, values) = page(csr, rows, &codes, width);
-            Ok((compressed(&page)?, page.len(), values))
-        })
-        .collect::<Result<_>>()?;
+    let pages = collected_in_parallel(page_rows(csr)?.into_par_iter().map(|rows| {
+        let (page, values) = page(csr, rows, &codes, width)?;
+        Ok((compressed(&page)?, page.len(), values))
+    }))?;
 
-    let mut sink = TrackedWrite::new(Vec::new());
+    let dictionary_bytes = compressed(&dictionary)?;
+    let bytes = pages.iter().map(|(page, ..)| page.len()).sum::<usize>() + dictionary_bytes.len();
+    let mut sink = TrackedWrite::new(reserved(bytes + (pages.len() + 1) * PAGE_HEADER)?);
     let mut writer = SerializedPageWriter::new(&mut sink);
     let dictionary_page = Page::DictionaryPage {
-        buf: compressed(&dictionary)?.into(),
+        buf: dictionary_bytes.into(),
         num_values: distinct,
         encoding: Encoding::PLAIN,
         is_sorted: false,
@@ -190,30 +200,33 @@ fn chunk(leaf: &ColumnDescPtr, words: &[&str], csr: &Csr<'_>) -> Result<(Vec<u8>
 }
 
 /// The rows of each page.
-fn page_rows(csr: &Csr<'_>) -> Vec<Range<usize>> {
+fn page_rows(csr: &Csr<'_>) -> Result<Vec<Range<usize>>> {
     let (mut pages, mut start, mut tags) = (Vec::new(), 0, 0);
     for row in 0..csr.len() {
         tags += csr.row(row).len();
         if row + 1 - start == PAGE_ROWS || tags >= PAGE_TAGS || row + 1 == csr.len() {
-            pages.push(start..row + 1);
+            push(&mut pages, start..row + 1)?;
             (start, tags) = (row + 1, 0);
         }
     }
-    pages
+    Ok(pages)
 }
 
 /// A data page, version 1: which values begin a row, which are there, and the codes of those. And how many values.
-fn page(csr: &Csr<'_>, rows: Range<usize>, codes: &[u32], width: u32) -> (Vec<u8>, u32) {
+fn page(csr: &Csr<'_>, rows: Range<usize>, codes: &[u32], width: u32) -> Result<(Vec<u8>, u32)> {
     let (mut begins, mut there, mut found) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let ids = csr.row(row);
-        begins.push(0);
-        there.push(if ids.is_empty() { EMPTY_LEVEL } else { TAG_LEVEL });
-        begins.resize(begins.len() + ids.len().saturating_sub(1), 1);
-        there.resize(begins.len(), TAG_LEVEL);
+        push(&mut begins, 0)?;
+        push(&mut there, if ids.is_empty() { EMPTY_LEVEL } else { TAG_LEVEL })?;
+        let len = begins.len() + ids.len().saturating_sub(1);
+        lengthen(&mut begins, len, 1)?;
+        lengthen(&mut there, len, TAG_LEVEL)?;
+        more(&mut found, ids.len())?;
         found.extend(ids.iter().map(|&id| codes.get(id as usize).copied().unwrap_or(0)));
     }
-    let mut page = Vec::with_capacity(found.len() * width as usize / 8 + begins.len() / 2);
+    let bytes = |values: usize, width: u32| values.div_ceil(8) * width as usize + HEADER;
+    let mut page = reserved(bytes(begins.len(), 1) + bytes(there.len(), 2) + bytes(found.len(), width))?;
     for (levels, width) in [(&begins, 1), (&there, 2)] {
         let start = page.len();
         page.extend_from_slice(&[0; 4]);
@@ -223,7 +236,7 @@ fn page(csr: &Csr<'_>, rows: Range<usize>, codes: &[u32], width: u32) -> (Vec<u8
     }
     page.push(width as u8);
     pack(&found, width, &mut page);
-    (page, begins.len() as u32)
+    Ok((page, begins.len() as u32))
 }
 
 /// One bit-packed run: its length in eights of values, then `width` bits a value, the lowest first.
@@ -250,6 +263,14 @@ fn pack(values: &[u32], width: u32, out: &mut Vec<u8>) {
     out.resize(end, 0);
 }
 
+/// What zstd says, which allocates by itself.
+fn failed(code: ErrorCode) -> Error {
+    match get_error_name(code) {
+        NO_MEMORY => no_room::<u8>(0),
+        name => Error::Parquet(name.into()),
+    }
+}
+
 fn compressed(page: &[u8]) -> Result<Vec<u8>> {
     if i32::try_from(page.len()).is_err() {
         return Err(Error::Limit {
@@ -257,5 +278,10 @@ fn compressed(page: &[u8]) -> Result<Vec<u8>> {
             hint: "drop rare or very long tags, or give the rows in more and smaller files".into(),
         });
     }
-    zstd::bulk::compress(page, LEVEL).map_err(|error| Error::Parquet(error.to_string()))
+    let mut compressed: Vec<u8> = reserved(compress_bound(page.len()))?;
+    let mut context = CCtx::try_create().ok_or_else(|| no_room::<u8>(page.len()))?;
+    context.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(failed)?;
+    context.compress2(&mut compressed, page).map_err(failed)?;
+    compressed.shrink_to_fit();
+    Ok(compressed)
 }

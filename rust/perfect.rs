@@ -7,7 +7,9 @@
 //!
 //! Cost: some nanoseconds a set, once.
 
+use crate::error::Result;
 use crate::fpgrowth::Node;
+use crate::room::{filled, more, push, reserved};
 
 /// Stands for the node of a perfect extension.
 const PERFECT: u32 = u32::MAX;
@@ -21,24 +23,24 @@ struct Extension {
 }
 
 /// All sets of a task, in the order in which they would have been found: node 0 is the task's own tag, in `support` rows,
-/// node `n` is `nodes[n - 1]`, and `full` are perfect extensions as (node, rank). `None` where `admit`, which is told how
-/// many sets come, does not take them.
+/// node `n` is `nodes[n - 1]`, and `full` are perfect extensions as (node, rank). `admit` is told how many sets come, and
+/// may refuse them.
 pub(crate) fn expand(
     nodes: &[Node],
     full: Vec<(u32, u32)>,
     support: u32,
     max_length: usize,
-    admit: impl FnMut(usize) -> bool,
-) -> Option<Vec<Node>> {
-    let (starts, extensions) = lists(nodes, full, support);
+    admit: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<Node>> {
+    let (starts, extensions) = lists(nodes, full, support)?;
     let mut expansion = Expansion { starts, extensions, max_length, admit, made: Vec::new() };
     expansion.extend(0, expansion.starts[1], 0, 1)?;
-    Some(expansion.made)
+    Ok(expansion.made)
 }
 
 /// The extensions of node `n` as `extensions[starts[n]..starts[n + 1]]`, ascending in rank.
-fn lists(nodes: &[Node], mut full: Vec<(u32, u32)>, support: u32) -> (Vec<usize>, Vec<Extension>) {
-    let mut children = vec![0..0; nodes.len() + 1];
+fn lists(nodes: &[Node], mut full: Vec<(u32, u32)>, support: u32) -> Result<(Vec<usize>, Vec<Extension>)> {
+    let mut children = filled(nodes.len() + 1, 0..0)?;
     let mut at = 0;
     for siblings in nodes.chunk_by(|a, b| a.parent == b.parent) {
         children[siblings[0].parent as usize] = at..at + siblings.len();
@@ -46,7 +48,8 @@ fn lists(nodes: &[Node], mut full: Vec<(u32, u32)>, support: u32) -> (Vec<usize>
     }
     full.sort_unstable();
     let mut full = full.into_iter().peekable();
-    let mut starts = vec![0];
+    let mut starts = reserved(nodes.len() + 2)?;
+    starts.push(0);
     let mut extensions: Vec<Extension> = Vec::new();
     for (at, children) in children.into_iter().enumerate() {
         let (count, start) = (at.checked_sub(1).map_or(support, |at| nodes[at].count), extensions.len());
@@ -54,21 +57,21 @@ fn lists(nodes: &[Node], mut full: Vec<(u32, u32)>, support: u32) -> (Vec<usize>
             for place in starts[node.parent as usize]..starts[node.parent as usize + 1] {
                 let above = extensions[place];
                 if above.node == PERFECT && above.rank < node.rank {
-                    extensions.push(Extension { count, ..above });
+                    push(&mut extensions, Extension { count, ..above })?;
                 }
             }
         }
         while let Some((_, rank)) = full.next_if(|&(node, _)| node as usize == at) {
-            extensions.push(Extension { rank, count, node: PERFECT });
+            push(&mut extensions, Extension { rank, count, node: PERFECT })?;
         }
         for child in children {
             let Node { rank, count, .. } = nodes[child];
-            extensions.push(Extension { rank, count, node: child as u32 + 1 });
+            push(&mut extensions, Extension { rank, count, node: child as u32 + 1 })?;
         }
         extensions[start..].sort_unstable_by_key(|extension| extension.rank);
         starts.push(extensions.len());
     }
-    (starts, extensions)
+    Ok((starts, extensions))
 }
 
 struct Expansion<A> {
@@ -79,16 +82,15 @@ struct Expansion<A> {
     made: Vec<Node>,
 }
 
-impl<A: FnMut(usize) -> bool> Expansion<A> {
+impl<A: FnMut(usize) -> Result<()>> Expansion<A> {
     /// Extends the set `parent` by those of `node` that stand before `end`.
-    fn extend(&mut self, node: u32, end: usize, parent: u32, length: u32) -> Option<()> {
+    fn extend(&mut self, node: u32, end: usize, parent: u32, length: u32) -> Result<()> {
         let start = self.starts[node as usize];
         if start == end || length as usize >= self.max_length {
-            return Some(());
+            return Ok(());
         }
-        if !(self.admit)(end - start) {
-            return None;
-        }
+        (self.admit)(end - start)?;
+        more(&mut self.made, end - start)?;
         let first = self.made.len() as u32 + 1;
         let made = |&Extension { rank, count, .. }: &Extension| Node { parent, rank, count, length: length + 1 };
         self.made.extend(self.extensions[start..end].iter().map(made));
@@ -98,6 +100,6 @@ impl<A: FnMut(usize) -> bool> Expansion<A> {
                 child => self.extend(child, self.starts[child as usize + 1], set, length + 1)?,
             }
         }
-        Some(())
+        Ok(())
     }
 }

@@ -5,6 +5,8 @@
 //! 4 for the index; two passes to build.
 
 use crate::csr::Csr;
+use crate::error::Result;
+use crate::room::{copied, extend, filled, more, push, reserved, zeroed};
 
 /// Marks the last rank of a row.
 pub(crate) const END: u32 = 1 << 31;
@@ -40,54 +42,55 @@ impl Long<'_> {
 
 impl Places {
     /// Indexes rows of ranks below `size`, none of them long.
-    pub(crate) fn new(rows: Vec<u32>, size: usize) -> Self {
-        let mut starts = vec![0u32; size + 1];
+    pub(crate) fn new(rows: Vec<u32>, size: usize) -> Result<Self> {
+        let mut starts = zeroed::<u32>(size + 1)?;
         for &rank in rows.iter().filter(|&&rank| rank & END == 0) {
             starts[rank as usize + 1] += 1;
         }
         for rank in 0..size {
             starts[rank + 1] += starts[rank];
         }
-        let mut next = starts.clone();
-        let mut index = vec![0u32; starts[size] as usize];
+        let mut next = copied(&starts)?;
+        let mut index = zeroed(starts[size] as usize)?;
         for (place, &rank) in (0..).zip(&rows).filter(|(_, rank)| *rank & END == 0) {
             index[next[rank as usize] as usize] = place;
             next[rank as usize] += 1;
         }
-        Self { rows, starts, index, long_ends: Vec::new(), long_from: u32::MAX }
+        Ok(Self { rows, starts, index, long_ends: Vec::new(), long_from: u32::MAX })
     }
 
     /// The rows of a table cut down to `tags`, whose ranks are their places there; rows of fewer than two say nothing.
-    pub(crate) fn root(table: Csr<'_>, tags: &[u32]) -> Self {
-        let mut rank_of = vec![u32::MAX; table.size()];
+    pub(crate) fn root(table: Csr<'_>, tags: &[u32]) -> Result<Self> {
+        let mut rank_of = filled(table.size(), u32::MAX)?;
         for (rank, &tag) in (0..).zip(tags) {
             rank_of[tag as usize] = rank;
         }
-        let mut rows = Vec::with_capacity(table.ids().len());
+        let mut rows = reserved(table.ids().len())?;
         let mut long: Vec<Vec<u32>> = Vec::new();
         let mut kept: Vec<u32> = Vec::new();
         for row in table.rows() {
             kept.clear();
+            more(&mut kept, row.len())?;
             kept.extend(row.iter().filter_map(|&tag| rank_of.get(tag as usize)).filter(|&&rank| rank < END));
             kept.sort_unstable_by(|a, b| b.cmp(a));
             kept.dedup();
             if let [_, .., last] = &mut kept[..] {
                 *last |= END;
                 if kept.len() > LONG_ROW {
-                    long.push(kept.clone());
+                    push(&mut long, copied(&kept)?)?;
                 } else {
-                    rows.extend_from_slice(&kept);
+                    extend(&mut rows, &kept)?;
                 }
             }
         }
-        long.sort_by_key(Vec::len);
+        long.sort_unstable_by_key(Vec::len);
         let long_from = rows.len() as u32;
-        let long_ends = long.iter().map(|row| {
-            rows.extend_from_slice(row);
-            rows.len() as u32
-        });
-        let long_ends = long_ends.collect();
-        Self { long_ends, long_from, ..Self::new(rows, tags.len()) }
+        let mut long_ends = reserved(long.len())?;
+        for row in &long {
+            extend(&mut rows, row)?;
+            long_ends.push(rows.len() as u32);
+        }
+        Ok(Self { long_ends, long_from, ..Self::new(rows, tags.len())? })
     }
 
     /// The places of a rank, those in long rows last.

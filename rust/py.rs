@@ -109,7 +109,7 @@ impl ArrowTable {
     }
 
     fn strings<S: AsRef<str>>(name: &str, values: &[S]) -> PyResult<Self> {
-        drop(crate::room::reserved::<u128>(values.len())?); // the views: none of them is asked for by itself
+        crate::room::check::<u128>(values.len())?; // the views: none of them is asked for by itself
         let array: StringViewArray = values.iter().map(|value| Some(value.as_ref())).collect();
         Self::new(vec![(name, Arc::new(array))])
     }
@@ -517,11 +517,11 @@ mod core {
     ) -> PyResult<(Array1<'py, u32>, Array1<'py, u32>)> {
         let (offsets, ids) = (offsets.as_slice()?, ids.as_slice()?);
         let (counts, marked) = (counts.as_slice()?, marked.as_slice()?);
-        let pairs = py.detach(|| {
+        let (antecedents, consequents) = py.detach(|| {
             let thresholds = Thresholds::new(min_count, min_confidence)?;
-            crate::candidates::candidates(Csr::new(offsets, ids, size)?, counts, marked, thresholds)
+            crate::candidates::candidates(Csr::new(offsets, ids, size)?, counts, marked, thresholds)?.into_arrays()
         })?;
-        Ok((pairs.antecedents().into_pyarray(py), pairs.consequents().to_vec().into_pyarray(py)))
+        Ok((antecedents.into_pyarray(py), consequents.into_pyarray(py)))
     }
 
     #[pyfunction]
@@ -537,7 +537,7 @@ mod core {
         let (antecedents, consequents) = (antecedents.as_slice()?, consequents.as_slice()?);
         let joint = py.detach(|| {
             let pairs = Pairs::from_arrays(size, antecedents, consequents)?;
-            Ok::<_, Error>(crate::association::count_pairs(Csr::new(offsets, ids, size)?, &pairs))
+            crate::association::count_pairs(Csr::new(offsets, ids, size)?, &pairs)
         })?;
         Ok(joint.into_pyarray(py))
     }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::csr::Csr;
 use crate::error::{Error, Result};
+use crate::room::{collected, collected_in_parallel, copied, joined, lengthen, zeroed};
 
 /// Rows looked at by a thread at a time.
 const BLOCK: usize = 1 << 16;
@@ -48,22 +49,22 @@ impl<'a> Pool<'a> {
                 known.map_or(length, |known| known.get(row - first).copied().unwrap_or(length)) >= least
             };
             let rows = lengths.filter(reaches).map(|(row, _)| row).filter(|&row| self.holds(row));
-            rows.map(|row| row as u32).collect::<Vec<u32>>()
+            collected(rows.map(|row| row as u32))
         });
-        self.in_order(blocks.collect::<Vec<_>>().concat())
+        self.in_order(joined(&collected_in_parallel(blocks)?)?)
     }
 
     /// `rows`, which rise, by complexity descending, then by row.
     pub fn in_order(&self, rows: Vec<u32>) -> Result<Vec<u32>> {
         self.check()?;
         if self.complexity.is_none() {
-            return Ok(self.by_length(&rows));
+            return self.by_length(&rows);
         }
         // One integer a row whose order is the rank's: the bits of the complexity, so turned that larger comes first.
         let key = |row: u32| (descending(self.complexity(row as usize)), row);
-        let mut keys: Vec<_> = rows.into_iter().map(key).collect();
+        let mut keys = collected(rows.into_iter().map(key))?;
         keys.par_sort_unstable();
-        Ok(keys.into_iter().map(|(_, row)| row).collect())
+        collected(keys.iter().map(|&(_, row)| row))
     }
 
     /// A complexity that at least `count` rows reach, where there are as many: about the largest such.
@@ -73,7 +74,7 @@ impl<'a> Pool<'a> {
             return Ok(f64::NEG_INFINITY);
         }
         if let Some(values) = self.complexity {
-            let mut values = values.to_vec();
+            let mut values = copied(values)?;
             return Ok(*values.select_nth_unstable_by(count, |a, b| b.total_cmp(a)).1);
         }
         let blocks = (0..self.rows.len()).into_par_iter().step_by(BLOCK).map(|first| {
@@ -81,22 +82,22 @@ impl<'a> Pool<'a> {
             let mut of_length: Vec<usize> = Vec::new();
             for length in bounds.windows(2).map(|bounds| bounds[1].wrapping_sub(bounds[0]) as usize) {
                 if length >= of_length.len() {
-                    of_length.resize(length.min(self.rows.ids().len()) + 1, 0);
+                    lengthen(&mut of_length, length.min(self.rows.ids().len()) + 1, 0)?;
                 }
                 if let Some(count) = of_length.get_mut(length) {
                     *count += 1;
                 }
             }
-            of_length
+            Ok::<_, Error>(of_length)
         });
         let added = |mut sum: Vec<usize>, mut part: Vec<usize>| {
             if sum.len() < part.len() {
                 std::mem::swap(&mut sum, &mut part);
             }
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            sum
+            Ok(sum)
         };
-        let of_length = blocks.reduce(Vec::new, added);
+        let of_length = blocks.try_reduce(Vec::new, added)?;
         let mut reached = 0;
         let longest = (0..of_length.len()).rev().find(|&length| {
             reached += of_length[length];
@@ -127,12 +128,12 @@ impl<'a> Pool<'a> {
     }
 
     /// `rows`, which rise, by number of tags descending.
-    fn by_length(&self, rows: &[u32]) -> Vec<u32> {
+    fn by_length(&self, rows: &[u32]) -> Result<Vec<u32>> {
         let mut starts: Vec<usize> = Vec::new(); // first the number of rows of each length, then where they start
         for &row in rows {
             let length = self.rows.row(row as usize).len();
             if length >= starts.len() {
-                starts.resize(length + 1, 0);
+                lengthen(&mut starts, length + 1, 0)?;
             }
             starts[length] += 1;
         }
@@ -140,7 +141,7 @@ impl<'a> Pool<'a> {
         for start in starts.iter_mut().rev() {
             total += std::mem::replace(start, total);
         }
-        let mut ranked = vec![0u32; total];
+        let mut ranked = zeroed(total)?;
         for &row in rows {
             let Some(next) = starts.get_mut(self.rows.row(row as usize).len()) else { continue };
             if let Some(slot) = ranked.get_mut(*next) {
@@ -148,13 +149,13 @@ impl<'a> Pool<'a> {
                 *next += 1;
             }
         }
-        ranked
+        Ok(ranked)
     }
 }
 
 /// The first `k` rows that may be picked, by complexity descending, then by row: tag count alone, no diversity.
 pub fn most_complex(pool: &Pool<'_>, k: usize) -> Result<Vec<i64>> {
-    Ok(pool.ranked(f64::NEG_INFINITY)?.into_iter().take(k).map(i64::from).collect())
+    collected(pool.ranked(f64::NEG_INFINITY)?.into_iter().take(k).map(i64::from))
 }
 
 /// Bits whose order as integers is the reverse of the order of finite floats; -0.0 and 0.0 are one.

@@ -49,10 +49,10 @@ def run(instag: Instag, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def child(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def child(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs code as a process of its own, whose limits can be lowered; its threads reserve no addresses."""
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"} | environment,
         capture_output=True,
         text=True,
@@ -136,6 +136,76 @@ def test_a_kernel_that_finds_no_memory_raises(tmp_path: Path) -> None:
         "draw",
     ]
     assert [line for line in lines if "memory ran out: an array of" not in line] == [], said.stderr
+
+
+# Kernels over `offsets, ids, size`: rows of up to eight tags, the first ones often, 10 n always with 10 n + 1.
+KERNELS = {
+    "pair rules": "candidates(*rows, counts, marked, 2, 0.9)",
+    "pairs": "_core.count_pairs(*rows, *pairs)",
+    "itemsets": "_core.frequent_itemsets(*rows, 2, 9, 10_000_000)",
+    "itemset rules": "_core.itemset_rules(*rows, 4, 0.5, 9, 10_000_000)",
+    "complexity first": "_core.complexity_first(*rows, 50_000)",
+    "complexity first, ranked": "_core.complexity_first(*rows, 50_000, -ranks)",
+    "coverage": "_core.max_coverage(*rows, 20_000)",
+    "coverage, weighted": "_core.max_coverage(*rows, 20_000, ranks[:size])",
+    "coverage of few tags": "_core.max_coverage(offsets[:100_001], ids[: offsets[100_000]] % 12, 12, 100_000)",
+    "ranking": "_core.most_complex(*rows, 100_000, ranks)",
+    "Parquet": "written()",
+}
+SWEEP = """
+    import hashlib, resource, sys
+    import numpy as np, polars as pl
+    from instag import _core
+    candidates = _core.rule_candidates
+    random, size = np.random.default_rng(0), 100_000
+    table = ((size - 1) * random.random((200_000, 8)) ** 6).astype(np.uint32)
+    table += table % 10 == 0
+    table[:, 0] -= table[:, 0] % 10
+    table[:, 1] = table[:, 0] + 1
+    kept = np.ones(table.shape, bool)
+    for at in range(2, 8):
+        kept[:, at] = (table[:, at, None] != table[:, :at]).all(axis=1) & (random.random(200_000) < 0.6)
+    ids, offsets = table[kept], np.append(0, np.cumsum(kept.sum(axis=1)))
+    rows, counts, marked = (offsets, ids, size), np.bincount(ids, minlength=size), np.ones(size, np.uint8)
+    ranks, few = random.random(200_000), np.linspace(0, len(ids), 1_001).astype(np.int64)
+    words, column = pl.Series([f"a tag {n}" for n in range(size)]), pl.DataFrame({"n": np.zeros(1_000, np.int8)})
+    pairs = candidates(*rows, counts, marked, 2, 0.9)
+
+    def written():
+        _core.write_tagged(sys.argv[2], column, "tags", words, few, ids)
+        return [np.fromfile(sys.argv[2], np.uint8)]
+
+    def digest():
+        found = eval(sys.argv[1])
+        return [hashlib.md5(array).hexdigest() for array in (found if isinstance(found, (tuple, list)) else [found])]
+
+    page, extra, said = resource.getpagesize(), 100_000, []
+    while said[-1:] != ["done"]:
+        size_now = int(open("/proc/self/statm").read().split()[0]) * page
+        resource.setrlimit(resource.RLIMIT_AS, (size_now + extra, resource.RLIM_INFINITY))
+        print(extra, file=sys.stderr, flush=True)
+        try:
+            answer = digest()
+            said.append("done")
+        except MemoryError as error:
+            said.append("refused")
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        extra = extra * 3 // 2
+    print(len(said), answer == digest())
+"""
+
+
+@linux
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_kernel_ends_in_an_error_or_the_answer_however_little_is_left(kernel: str, tmp_path: Path) -> None:
+    """Reading Parquet is not among them: the arrays are a library's, which ends the process."""
+    kept = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what was freed before is given back
+    threads = "1" if kernel == "Parquet" else "2"  # else the library may be the one that finds nothing
+    said = child(SWEEP, KERNELS[kernel], str(tmp_path / "out.parquet"), RAYON_NUM_THREADS=threads, **kept)
+    assert said.returncode == 0, said.stderr
+    limits, same = said.stdout.split()
+    assert same == "True"
+    assert int(limits) > 3, "what is refused must be a part of the answer"
 
 
 @linux
