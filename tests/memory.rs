@@ -25,10 +25,10 @@ const LARGE: usize = 8 << 10;
 
 /// How many large arrays may still be had.
 static LEFT: AtomicIsize = AtomicIsize::new(isize::MAX);
+/// How many were refused.
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
 /// One test at a time, what it is set up with included.
 static TURN: Mutex<()> = Mutex::new(());
-/// How many were not.
-static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
 /// The system's allocator, until there is nothing left.
 struct Rationed;

@@ -157,7 +157,7 @@ SWEEP = """
     import numpy as np, polars as pl
     from instag import _core
     candidates = _core.rule_candidates
-    random, size = np.random.default_rng(0), 100_000
+    random, size = np.random.default_rng(0), 200_000
     table = ((size - 1) * random.random((200_000, 8)) ** 6).astype(np.uint32)
     table += table % 10 == 0
     table[:, 0] -= table[:, 0] % 10
@@ -199,13 +199,13 @@ SWEEP = """
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_kernel_ends_in_an_error_or_the_answer_however_little_is_left(kernel: str, tmp_path: Path) -> None:
     """Reading Parquet is not among them: the arrays are a library's, which ends the process."""
-    kept = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what was freed before is given back
+    kept = {"MALLOC_MMAP_THRESHOLD_": "4096", "MALLOC_TRIM_THRESHOLD_": "4096"}  # what was freed before is given back
     threads = "1" if kernel == "Parquet" else "2"  # else the library may be the one that finds nothing
     said = child(SWEEP, KERNELS[kernel], str(tmp_path / "out.parquet"), RAYON_NUM_THREADS=threads, **kept)
     assert said.returncode == 0, said.stderr
     limits, same = said.stdout.split()
     assert same == "True"
-    assert int(limits) > 3, "what is refused must be a part of the answer"
+    assert int(limits) > 1, "what is refused must be a part of the answer"
 
 
 @linux
