@@ -5,6 +5,9 @@
 //! twelve bytes is its own key (as in an Arrow view): it is never hashed as text, never compared. Longer ones are told
 //! apart by 32 bits of hash, then by their bytes, beside which their numbers stand; half of their table stays empty, and
 //! it grows in the order of the numbers, so that what comes often is found at once.
+//!
+//! Bought: texts compared as numbers (slices compare by a call) 4 % of reading plain shards; 8-byte entries, half full, in
+//! place of 16-byte ones, three quarters full, some 2 %.
 
 use std::hash::Hasher;
 
