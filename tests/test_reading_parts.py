@@ -80,6 +80,10 @@ def write(folder: Path, at: int, kind: str, rows: list[Any]) -> Path:
     return path
 
 
+def test_samples_beyond_a_limit_need_room_too(tmp_path: Path) -> None:
+    check([write(tmp_path, 0, "csv", [0, 1, 2, 3, 4])], 3, limit=1)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(a_file, min_size=1, max_size=4),

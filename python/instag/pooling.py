@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Tables = tuple[Any, Any, Any]  # records, queries and rejected rows of a block
 
+_NO_FILE = 2**32 - 1  # of a sample that no part has yet
 PART_BYTES = 512 << 20  # of records as they stand in their files: a part ends there, however few they are
 
 
@@ -206,15 +207,18 @@ class Known:
 
     def __init__(self) -> None:
         self._slots = np.zeros(0, dtype=np.uint64)
+        self._taken = 0  # by samples beyond a limit, too
 
     def rows(
         self, high: NDArray[np.uint64], low: NDArray[np.uint64], files: NDArray[np.uint32], first: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
         """The rows of samples, new ones from `first` on, and the file that held each last; now `files` do."""
-        slots = (first + len(high)) * 5 // 4 + 1
+        slots = (self._taken + len(high)) * 5 // 4 + 1
         if slots * 3 > len(self._slots):
             self._slots = _core.enlarged(self._slots, max(slots, len(self._slots) // 3 * 5 // 4))
-        return _core.known_rows(self._slots, high, low, files, first)
+        rows, before = _core.known_rows(self._slots, high, low, files, first)
+        self._taken += int(np.count_nonzero(before == _NO_FILE))
+        return rows, before
 
 
 def _count(files: list[FileTables], ends: NDArray[np.int64], records: pl.DataFrame, fresh: NDArray[np.bool_]) -> None:
