@@ -1,7 +1,7 @@
 //! Numbered values cut into rows of distinct tags, and the rows of each tag counted: the second half of interning.
 
 use crate::error::{Error, Result};
-use crate::room;
+use crate::room::{self, collected, lengthen, more};
 
 /// Rows of ids, and how many of them hold each.
 #[derive(Default)]
@@ -23,37 +23,39 @@ impl Rows {
 
     /// Makes room for more values.
     pub fn reserve(&mut self, values: usize) -> Result<()> {
-        let bytes = values.saturating_mul(size_of::<u32>());
-        self.ids.try_reserve(values).map_err(|_| Error::Memory { bytes })
+        more(&mut self.ids, values)
     }
 
     /// Rows that hold each of `size` tags.
-    pub fn counts(&self, size: usize) -> Vec<i64> {
+    pub fn counts(&self, size: usize) -> Result<Vec<i64>> {
         let cell = |at| self.cells.get(at).copied().unwrap_or_default();
-        (0..size).map(|at| i64::from(cell(at) as u32)).collect()
+        collected((0..size).map(|at| i64::from(cell(at) as u32)))
     }
 
     /// Appends rows without tags.
-    pub fn add_empty(&mut self, rows: usize) {
-        self.ends.extend(std::iter::repeat_n(self.ids.len() as i64, rows));
+    pub fn add_empty(&mut self, rows: usize) -> Result<()> {
+        let end = self.ids.len() as i64;
+        let len = self.ends.len() + rows;
+        lengthen(&mut self.ends, len, end)
     }
 
     /// Appends the rows that end at `ends` among the values `codes`, of `size` tags; what is no tag's number is left out.
     ///
     /// Without a branch a row, which would be mispredicted as often as rows differ in length (as in csr.rs): where rows
     /// end is marked first, and where they end among the ids kept is read off afterwards.
-    pub fn cut(&mut self, codes: &[u32], ends: &[usize], size: usize) {
+    pub fn cut(&mut self, codes: &[u32], ends: &[usize], size: usize) -> Result<()> {
         let Self { cells, ids: all, ends: all_ends, marks } = self;
-        cells.resize(size + 1, 0); // one more, for values without a number
+        lengthen(cells, size + 1, 0)?; // one more, for values without a number
         marks.clear();
-        marks.resize(codes.len() + 1, 0);
+        lengthen(marks, codes.len() + 1, 0)?;
         for &end in ends {
             if let Some(mark) = marks.get_mut(end) {
                 *mark += 1;
             }
         }
         let (none, mut row, start) = (size, all_ends.len() as u32 + 1, all.len());
-        all.resize(start + codes.len(), 0);
+        lengthen(all, start + codes.len(), 0)?;
+        more(all_ends, ends.len())?;
         let (mut kept, ids) = (0, &mut all[start..]);
         for (&id, mark) in codes.iter().zip(&mut *marks) {
             row += *mark;
@@ -69,6 +71,7 @@ impl Rows {
         all.truncate(start + kept);
         let before = |end: usize| if end < codes.len() { marks[end] as usize } else { kept };
         all_ends.extend(ends.iter().map(|&end| (start + before(end)) as i64));
+        Ok(())
     }
 }
 

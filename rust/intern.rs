@@ -25,10 +25,10 @@ use rayon::prelude::*;
 
 use crate::cutting::{Rows, too_long};
 use crate::error::{Error, Result};
-use crate::room::zeroed;
+use crate::room::{collected, filled, lengthen, more, no_room, push, reserved, zeroed};
 use crate::strings::{Lists, borrow_strs};
 use crate::uniting::by_count;
-use crate::vocabulary::{LIMITS, Limits, NONE, SHORT, Vocabulary, full, short_key};
+use crate::vocabulary::{LIMITS, Limits, NONE, SHORT, Vocabulary, short_key};
 
 /// A tag table as the core makes it; the tags are borrowed from the column.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -103,14 +103,12 @@ impl<'a> Shard<'a> {
             let within = rows.start.max(start) - start..rows.end.clamp(start, start + lists.len()) - start;
             start += lists.len();
             let Some(values) = lists.values().filter(|_| within.start < within.end) else {
-                shard.rows.add_empty(within.len()); // of a chunk that holds nothing but nulls
+                shard.rows.add_empty(within.len())?; // of a chunk that holds nothing but nulls
                 continue;
             };
             shard.add_column(lists, values, within, &mut coded)?;
         }
-        if shard.vocabulary.is_full() {
-            return Err(full());
-        }
+        shard.vocabulary.check()?;
         shard.rows.ids.shrink_to_fit();
         Ok(shard)
     }
@@ -126,7 +124,7 @@ impl<'a> Shard<'a> {
             DataType::Utf8View => self.add_views(lists, values.as_string_view(), rows)?,
             DataType::Utf8 => self.add_plain(lists, values.as_string::<i32>(), rows)?,
             DataType::LargeUtf8 => self.add_plain(lists, values.as_string::<i64>(), rows)?,
-            DataType::Null => self.add(lists, rows, |_, _, _| {})?,
+            DataType::Null => self.add(lists, rows, |_, _, _| Ok(()))?,
             DataType::Dictionary(keys, _) => {
                 macro_rules! add_codes {
                     ($key:ty) => {
@@ -147,10 +145,14 @@ impl<'a> Shard<'a> {
         let views: &[u128] = values.views();
         let nulls = values.nulls();
         let span = lists.span(&rows);
-        let mut shared = SharedViews::of(values, views.get(span).unwrap_or(&[]));
+        let mut shared = SharedViews::of(values, views.get(span).unwrap_or(&[]))?;
         let (mut wanted, mut long) = (Vec::new(), Vec::new());
         self.add(lists, rows, |vocabulary, at, codes| {
             wanted.clear();
+            match &shared {
+                Some(_) => more(&mut long, at.len())?,
+                None => more(&mut wanted, at.len())?,
+            }
             for ((at, code), to) in at.zip(&mut *codes).zip(0..) {
                 let Some(&view) = views.get(at).filter(|_| nulls.is_none_or(|nulls| nulls.is_valid(at))) else {
                     continue;
@@ -168,12 +170,13 @@ impl<'a> Shard<'a> {
                 }
             }
             vocabulary.long_ids(&wanted, codes);
-            let Some(shared) = &mut shared else { return };
+            let Some(shared) = &mut shared else { return Ok(()) };
             for (at, to) in long.drain(..) {
                 if let (Some(&view), Some(code)) = (views.get(at), codes.get_mut(to as usize)) {
                     *code = shared.id(view, || vocabulary.id(values.value(at)));
                 }
             }
+            Ok(())
         })
     }
 
@@ -186,12 +189,14 @@ impl<'a> Shard<'a> {
         let mut wanted = Vec::new();
         self.add(lists, rows, |vocabulary, at, codes| {
             wanted.clear();
+            more(&mut wanted, at.len())?;
             for ((at, code), to) in at.zip(&mut *codes).zip(0..) {
                 if at < values.len() && values.is_valid(at) {
                     *code = vocabulary.id_or_note(values.value(at), to, &mut wanted);
                 }
             }
             vocabulary.long_ids(&wanted, codes);
+            Ok(())
         })
     }
 
@@ -215,6 +220,7 @@ impl<'a> Shard<'a> {
                 }
                 *code = *id;
             }
+            Ok(())
         })
     }
 
@@ -223,7 +229,7 @@ impl<'a> Shard<'a> {
         &mut self,
         lists: &Lists<'a>,
         rows: Range<usize>,
-        mut number: impl FnMut(&mut Vocabulary<Vec<&'a str>>, Range<usize>, &mut [u32]),
+        mut number: impl FnMut(&mut Vocabulary<Vec<&'a str>>, Range<usize>, &mut [u32]) -> Result<()>,
     ) -> Result<()> {
         let values = lists.span(&rows).len().min(lists.values().map_or(0, Array::len));
         self.rows.reserve(values)?;
@@ -233,21 +239,21 @@ impl<'a> Shard<'a> {
             // Rows that lie end to end, some values of them: a block. Null and empty rows lie anywhere.
             let mut block = first;
             ends.clear();
-            ends.push(block.len());
+            push(&mut ends, block.len())?;
             while let Some(row) = rows.next_if(|row| row.is_empty() || (row.start == block.end && block.len() < BLOCK))
             {
                 if !row.is_empty() {
                     block.end = row.end;
                 }
-                ends.push(block.len());
+                push(&mut ends, block.len())?;
             }
             if block.len() > self.limits.row as usize {
                 return Err(too_long(block.len()));
             }
             codes.clear();
-            codes.resize(block.len(), NONE);
-            number(&mut self.vocabulary, block, &mut codes);
-            self.rows.cut(&codes, &ends, self.vocabulary.len());
+            lengthen(&mut codes, block.len(), NONE)?;
+            number(&mut self.vocabulary, block, &mut codes)?;
+            self.rows.cut(&codes, &ends, self.vocabulary.len())?;
         }
         Ok(())
     }
@@ -265,7 +271,7 @@ impl<'a> Coded<'a> {
     fn of(&mut self, dictionary: &'a ArrayRef) -> Result<&mut Self> {
         if self.dictionary.is_none_or(|last| !last.to_data().ptr_eq(&dictionary.to_data())) {
             let words = borrow_strs(dictionary.as_ref())?;
-            let met = vec![NONE; words.len()];
+            let met = filled(words.len(), NONE)?;
             *self = Self { dictionary: Some(dictionary), words, met };
         }
         Ok(self)
@@ -290,20 +296,20 @@ const STRIDE: usize = 16;
 
 impl SharedViews {
     /// None where views seem to hold more text than twice the buffers: then they are not shared, or hardly.
-    fn of(values: &StringViewArray, views: &[u128]) -> Option<Self> {
+    fn of(values: &StringViewArray, views: &[u128]) -> Result<Option<Self>> {
         let every = views.len() / SAMPLE + 1;
         let long = views.iter().step_by(every).map(|&view| view as u32 as usize).filter(|&len| len > SHORT);
         let buffers = values.data_buffers();
         let bytes: usize = buffers.iter().map(arrow_buffer::Buffer::len).sum();
         if long.sum::<usize>().saturating_mul(every) <= 2 * bytes {
-            return None;
+            return Ok(None);
         }
-        let (mut starts, mut entries) = (Vec::with_capacity(buffers.len()), 0);
+        let (mut starts, mut entries) = (reserved(buffers.len())?, 0);
         for buffer in buffers.iter() {
             starts.push(entries);
             entries += buffer.len() / STRIDE + 1;
         }
-        Some(Self { starts, places: vec![0; entries] })
+        Ok(Some(Self { starts, places: zeroed(entries)? }))
     }
 
     /// The id of a long view; `id` is asked where it was not met before, or not lately.
@@ -325,16 +331,14 @@ impl SharedViews {
 fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
     let mut shards = shards.into_iter();
     let Some(mut whole) = shards.next() else { return Ok(Interned { offsets: vec![0], ..Interned::default() }) };
-    let mut counts: Vec<_> = whole.rows.counts(whole.vocabulary.len());
+    let mut counts = whole.rows.counts(whole.vocabulary.len())?;
     let mut rows = Vec::with_capacity(shards.len()); // of the shards after the first, with their ids in the whole
     for shard in shards {
         let strings = shard.vocabulary.strings();
-        let map: Vec<_> = strings.iter().map(|text| whole.vocabulary.id(text)).collect();
-        if whole.vocabulary.is_full() {
-            return Err(full());
-        }
-        counts.resize(whole.vocabulary.len(), 0);
-        for (&id, count) in map.iter().zip(shard.rows.counts(map.len())) {
+        let map = collected(strings.iter().map(|text| whole.vocabulary.id(text)))?;
+        whole.vocabulary.check()?;
+        lengthen(&mut counts, whole.vocabulary.len(), 0)?;
+        for (&id, count) in map.iter().zip(shard.rows.counts(map.len())?) {
             counts[id as usize] += count;
         }
         rows.push((shard.rows.ends, shard.rows.ids, map));
@@ -342,9 +346,9 @@ fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
 
     let mut offsets = zeroed(1 + whole.rows.ends.len() + rows.iter().map(|(ends, ..)| ends.len()).sum::<usize>())?;
     let mut ids = whole.rows.ids;
-    let (kept, more) = (ids.len(), rows.iter().map(|(_, ids, _)| ids.len()).sum::<usize>());
-    ids.try_reserve_exact(more).map_err(|_| Error::Memory { bytes: (kept + more).saturating_mul(size_of::<u32>()) })?;
-    ids.resize(kept + more, 0);
+    let (kept, added) = (ids.len(), rows.iter().map(|(_, ids, _)| ids.len()).sum::<usize>());
+    ids.try_reserve_exact(added).map_err(|_| no_room::<u32>(kept + added))?;
+    ids.resize(kept + added, 0);
     let (own, mut offsets_left) = offsets[1..].split_at_mut(whole.rows.ends.len());
     own.copy_from_slice(&whole.rows.ends);
     let (mut ids_left, mut base) = (&mut ids[kept..], kept as i64);
@@ -366,12 +370,12 @@ fn merge(shards: Vec<Shard<'_>>) -> Result<Interned<'_>> {
 /// Numbers the tags by count descending, then bytewise.
 pub(crate) fn sort(made: &mut Interned<'_>) -> Result<()> {
     let order = by_count(&made.vocabulary, &made.counts)?;
-    let mut rank = vec![0u32; order.len()];
+    let mut rank: Vec<u32> = zeroed(order.len())?;
     for (place, &id) in (0u32..).zip(&order) {
         rank[id as usize] = place;
     }
     made.ids.par_chunks_mut(1 << 16).for_each(|ids| ids.iter_mut().for_each(|id| *id = rank[*id as usize]));
-    made.vocabulary = order.iter().map(|&id| made.vocabulary[id as usize]).collect();
-    made.counts = order.iter().map(|&id| made.counts[id as usize]).collect();
+    made.vocabulary = collected(order.iter().map(|&id| made.vocabulary[id as usize]))?;
+    made.counts = collected(order.iter().map(|&id| made.counts[id as usize]))?;
     Ok(())
 }

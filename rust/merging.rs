@@ -13,6 +13,7 @@
 
 use crate::csr::Csr;
 use crate::error::{Error, Result};
+use crate::room::{collected, filled, push, zeroed};
 
 /// Where every tag goes in one round of merging.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,13 +45,13 @@ pub fn round(
     if let Some(&id) = antecedents.iter().chain(consequents).find(|&&id| id as usize >= size) {
         return Err(Error::Setting { name: "rules", reason: format!("name the tag {id}, but there are {size}") });
     }
-    let arrows = arrows_of((antecedents, consequents, confidences), counts, ranks);
-    let ends = ends_of(&arrows, counts, ranks);
+    let arrows = arrows_of((antecedents, consequents, confidences), counts, ranks)?;
+    let ends = ends_of(&arrows, counts, ranks)?;
     let of_tag = |(tag, arrow): (usize, &Option<(u32, f64)>)| match arrow {
         Some((_, confidence)) if ends[tag] as usize != tag => *confidence,
         _ => 0.0,
     };
-    let confidences = arrows.iter().enumerate().map(of_tag).collect();
+    let confidences = collected(arrows.iter().enumerate().map(of_tag))?;
     Ok(Round { ends, confidences })
 }
 
@@ -59,8 +60,8 @@ fn arrows_of(
     (antecedents, consequents, confidences): (&[u32], &[u32], &[f64]),
     counts: &[i64],
     ranks: &[u32],
-) -> Vec<Option<(u32, f64)>> {
-    let mut arrows: Vec<Option<(u32, f64)>> = vec![None; counts.len()];
+) -> Result<Vec<Option<(u32, f64)>>> {
+    let mut arrows: Vec<Option<(u32, f64)>> = filled(counts.len(), None)?;
     for ((&antecedent, &consequent), &confidence) in antecedents.iter().zip(consequents).zip(confidences) {
         let arrow = &mut arrows[antecedent as usize];
         let better = arrow.is_none_or(|(other, than)| {
@@ -72,14 +73,14 @@ fn arrows_of(
             *arrow = Some((consequent, confidence));
         }
     }
-    arrows
+    Ok(arrows)
 }
 
 /// The tag at the end of each tag's arrows: one without an arrow, or its cycle's most frequent member.
-fn ends_of(arrows: &[Option<(u32, f64)>], counts: &[i64], ranks: &[u32]) -> Vec<u32> {
+fn ends_of(arrows: &[Option<(u32, f64)>], counts: &[i64], ranks: &[u32]) -> Result<Vec<u32>> {
     const UNKNOWN: u32 = u32::MAX;
-    let mut ends = vec![UNKNOWN; arrows.len()];
-    let mut place = vec![usize::MAX; arrows.len()]; // on the present path
+    let mut ends = filled(arrows.len(), UNKNOWN)?;
+    let mut place = filled(arrows.len(), usize::MAX)?; // on the present path
     let mut path = Vec::new();
     for start in 0..arrows.len() as u32 {
         path.clear();
@@ -94,7 +95,7 @@ fn ends_of(arrows: &[Option<(u32, f64)>], counts: &[i64], ranks: &[u32]) -> Vec<
                 break cycle.iter().min_by_key(most).copied().unwrap_or(tag);
             }
             place[at] = path.len();
-            path.push(tag);
+            push(&mut path, tag)?;
             match arrows[at] {
                 Some((next, _)) => tag = next,
                 None => break tag,
@@ -105,7 +106,7 @@ fn ends_of(arrows: &[Option<(u32, f64)>], counts: &[i64], ranks: &[u32]) -> Vec<
             place[tag as usize] = usize::MAX;
         }
     }
-    ends
+    Ok(ends)
 }
 
 /// Marks (1) the tags, as they are after a round, of every row of a shard that the round changes. O(ids).
@@ -114,7 +115,7 @@ pub fn changed_tags(shard: Csr<'_>, ends: &[u32]) -> Result<Vec<u8>> {
     if ends.len() != size {
         return Err(Error::Length { name: "ends", found: ends.len(), expected: size });
     }
-    let mut marked = vec![0u8; size];
+    let mut marked = zeroed(size)?;
     let end = |&tag: &u32| ends.get(tag as usize).copied().unwrap_or(tag);
     for row in shard.rows().filter(|row| row.iter().any(|tag| end(tag) != *tag)) {
         for tag in row {

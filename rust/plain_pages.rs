@@ -11,7 +11,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::StringViewArray;
-use arrow_array::builder::StringViewBuilder;
+use arrow_array::builder::make_view;
+use arrow_buffer::Buffer;
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::file::reader::ChunkReader;
@@ -22,13 +23,16 @@ use crate::error::{Error, Result};
 use crate::intern::{Interned, sort};
 use crate::levels::Levels;
 use crate::parquet_read::{Part, broken, caught, check_read};
-use crate::room::zeroed;
-use crate::vocabulary::{Keep, LIMITS, NONE, SHORT, Vocabulary, Wanted, full, hash, short_key};
+use crate::room::{collected, more, push, reserved, zeroed};
+use crate::vocabulary::{Keep, LIMITS, NONE, SHORT, Vocabulary, Wanted, hash, short_key};
 
 /// Levels that are read before their values are cut into rows.
 const BLOCK: usize = 1 << 10;
 /// Values that room is made for, whatever the file says of its own.
 const MOST_EXPECTED: usize = 1 << 24;
+/// Bytes of a buffer of strings: each twice as long as the one before.
+const LEAST_BUFFER: usize = 1 << 14;
+const MOST_BUFFER: usize = 1 << 21;
 
 /// A tag table of its own strings, tags in the order in which they were met.
 pub struct Plain {
@@ -55,18 +59,43 @@ pub struct PlainPages {
 /// Strings of a vocabulary, copied out of pages.
 #[derive(Default)]
 struct Copies {
-    words: StringViewBuilder,
-    are_not_text: bool,
+    views: Vec<u128>,
+    /// What longer ones point into: buffers that are full, and the one that is not.
+    buffers: Vec<Buffer>,
+    buffer: Vec<u8>,
 }
 
 impl Keep<&[u8]> for Copies {
-    fn keep(&mut self, text: &[u8]) -> bool {
-        let Ok(text) = str::from_utf8(text) else {
-            self.are_not_text = true;
-            return false;
-        };
-        self.words.try_append_value(text).is_ok()
+    fn keep(&mut self, text: &[u8]) -> Result<()> {
+        str::from_utf8(text).map_err(|_| not_text())?;
+        if text.len() <= SHORT {
+            return push(&mut self.views, make_view(text, 0, 0));
+        }
+        if self.buffer.capacity() - self.buffer.len() < text.len() {
+            let size = (2 * self.buffer.capacity()).clamp(LEAST_BUFFER, MOST_BUFFER).max(text.len());
+            let last = std::mem::replace(&mut self.buffer, reserved(size)?);
+            if !last.is_empty() {
+                push(&mut self.buffers, last.into())?;
+            }
+        }
+        let (buffer, offset) = (self.buffers.len() as u32, self.buffer.len() as u32);
+        push(&mut self.views, make_view(text, buffer, offset))?;
+        self.buffer.extend_from_slice(text);
+        Ok(())
     }
+}
+
+impl Copies {
+    fn finish(mut self) -> Result<StringViewArray> {
+        if !self.buffer.is_empty() {
+            push(&mut self.buffers, self.buffer.into())?;
+        }
+        StringViewArray::try_new(self.views.into(), self.buffers, None).map_err(|_| not_text())
+    }
+}
+
+fn not_text() -> Error {
+    Error::Parquet("its strings are not UTF-8".into())
 }
 
 /// The levels and values of one page; levels up to 1, and up to `value`, which stands for one.
@@ -122,9 +151,7 @@ impl PlainPages {
                 check_read(span.begun - before, rows)?;
             }
         }
-        if self.vocabulary.strings().are_not_text {
-            return Err(Error::Parquet("its strings are not UTF-8".into()));
-        }
+        self.vocabulary.check()?;
         Ok(true)
     }
 
@@ -133,6 +160,9 @@ impl PlainPages {
         while page.left > 0 && span.begun <= span.wanted.end {
             let len = page.left.min(BLOCK);
             page.left -= len;
+            more(&mut self.starts, len)?;
+            more(&mut self.codes, len)?;
+            more(&mut wanted, len)?;
             let (repetition, definition) = (&mut levels.0[..len], &mut levels.1[..len]);
             page.repetition.fill(repetition).ok_or_else(broken)?;
             page.definition.fill(definition).ok_or_else(broken)?;
@@ -147,7 +177,7 @@ impl PlainPages {
         Ok(())
     }
 
-    /// Numbers the values of some levels; long ones are noted in `wanted`.
+    /// Numbers the values of some levels, for which there is room; long ones are noted in `wanted`.
     fn add_block<'p>(
         &mut self,
         (repetition, definition): (&[u8], &[u8]),
@@ -189,7 +219,7 @@ impl PlainPages {
     /// Cuts the rows that have ended.
     fn cut(&mut self) -> Result<()> {
         if let Some(&open) = self.starts.last() {
-            self.rows.cut(&self.codes[..open], &self.starts[1..], self.vocabulary.len());
+            self.rows.cut(&self.codes[..open], &self.starts[1..], self.vocabulary.len())?;
             self.codes.copy_within(open.., 0);
             self.codes.truncate(self.codes.len() - open);
             self.starts.clear();
@@ -204,13 +234,11 @@ impl PlainPages {
     /// All rows; the tags by count descending, then bytewise, where they are to be `sorted`.
     pub fn finish(mut self, sorted: bool) -> Result<Plain> {
         if !self.starts.is_empty() {
-            self.starts.push(self.codes.len());
+            push(&mut self.starts, self.codes.len())?;
             self.cut()?;
         }
-        if self.vocabulary.is_full() {
-            return Err(full());
-        }
-        let (counts, words) = (self.rows.counts(self.vocabulary.len()), self.vocabulary.into_strings().words.finish());
+        self.vocabulary.check()?;
+        let (counts, words) = (self.rows.counts(self.vocabulary.len())?, self.vocabulary.into_strings().finish()?);
         let Rows { mut ids, ends, .. } = self.rows;
         ids.shrink_to_fit();
         let mut offsets = zeroed(ends.len() + 1)?;
@@ -218,10 +246,11 @@ impl PlainPages {
         if !sorted {
             return Ok(Plain { words, offsets, ids, counts });
         }
-        let mut made = Interned { vocabulary: words.iter().flatten().collect(), offsets, ids, counts };
+        let mut made = Interned { vocabulary: collected(words.iter().flatten())?, offsets, ids, counts };
         sort(&mut made)?;
-        let words = StringViewArray::from_iter_values(&made.vocabulary);
-        Ok(Plain { words, offsets: made.offsets, ids: made.ids, counts: made.counts })
+        let mut words = Copies::default();
+        made.vocabulary.iter().try_for_each(|word| words.keep(word.as_bytes()))?;
+        Ok(Plain { words: words.finish()?, offsets: made.offsets, ids: made.ids, counts: made.counts })
     }
 }
 

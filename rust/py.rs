@@ -91,7 +91,9 @@ impl Column {
     fn words(&self) -> Result<Vec<String>, Error> {
         let mut words = Vec::new();
         for chunk in &self.0 {
-            words.extend(crate::strings::collect_strs(chunk.as_ref())?.into_iter().map(Option::unwrap_or_default));
+            let chunk = crate::strings::collect_strs(chunk.as_ref())?;
+            crate::room::more(&mut words, chunk.len())?;
+            words.extend(chunk.into_iter().map(Option::unwrap_or_default));
         }
         Ok(words)
     }
@@ -247,7 +249,10 @@ fn opened(path: &Path) -> Result<File, Error> {
 }
 
 fn unreadable(path: &Path, error: Error) -> Error {
-    Error::Parquet(format!("`{}` cannot be read: {error}", path.display()))
+    match error {
+        Error::Memory { .. } => error, // no fault of the file
+        _ => Error::Parquet(format!("`{}` cannot be read: {error}", path.display())),
+    }
 }
 
 #[pymodule(name = "_core")]

@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field};
 
 use crate::csr::Csr;
 use crate::error::{Error, Result};
-use crate::room::{copied, reserved};
+use crate::room::{copied, more, no_room, reserved};
 
 /// Every value of a string column, borrowed, for kernels that read rows in parallel; a null is `None`.
 pub fn borrow_strs(column: &dyn Array) -> Result<Vec<Option<&str>>> {
@@ -47,7 +47,19 @@ pub fn each_str<'a>(column: &'a dyn Array, take: &mut dyn FnMut(Option<&'a str>)
 
 /// Every value of a string column, owned; a null is `None`. For vocabularies, not for rows.
 pub fn collect_strs(column: &dyn Array) -> Result<Vec<Option<String>>> {
-    Ok(borrow_strs(column)?.into_iter().map(|value| value.map(str::to_owned)).collect())
+    let borrowed = borrow_strs(column)?;
+    let mut values = reserved(borrowed.len())?;
+    for value in borrowed {
+        values.push(value.map(owned).transpose()?);
+    }
+    Ok(values)
+}
+
+fn owned(text: &str) -> Result<String> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| no_room::<u8>(text.len()))?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 /// A column of lists, borrowed: bounds of rows in one column of values.
@@ -126,7 +138,9 @@ impl<'a> Lists<'a> {
 pub fn to_lists(vocabulary: &[ArrayRef], offsets: &[i64], ids: &[u32]) -> Result<ArrayRef> {
     let mut words = Vec::new();
     for chunk in vocabulary {
-        words.extend(collect_strs(chunk.as_ref())?);
+        let chunk = collect_strs(chunk.as_ref())?;
+        more(&mut words, chunk.len())?;
+        words.extend(chunk);
     }
     let column = |error: arrow_schema::ArrowError| Error::Column(error.to_string());
     let (offsets, ids) = (copied(offsets)?, copied(ids)?);

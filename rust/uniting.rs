@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use crate::csr::check_size;
 use crate::error::{Error, Result};
-use crate::room::{reserved, zeroed};
+use crate::room::{collected, lengthen, push, reserved, zeroed};
 use crate::strings::each_str;
 use crate::vocabulary::{BLOCK, LIMITS, Limits, NONE, Vocabulary, full};
 
@@ -55,7 +55,7 @@ pub fn unite_within<'a>(chunks: &'a [ArrayRef], counts: &[i64], known: usize, li
         if first == place {
             size += 1;
             if place >= known {
-                new.push(*text);
+                push(&mut new, *text)?;
             }
         }
     }
@@ -84,21 +84,16 @@ fn first_places(texts: &[&str], limits: Limits) -> Result<Vec<u32>> {
     let (starts, places) = dealt(texts.len(), parts, part_of)?;
     let mut firsts: Vec<AtomicU32> = reserved(texts.len())?;
     firsts.resize_with(texts.len(), AtomicU32::default);
-    let full_parts: Vec<bool> = (0..parts)
+    (0..parts)
         .into_par_iter()
-        .map(|part| note_first_places(texts, &places[starts[part]..starts[part + 1]], &firsts, limits))
-        .collect();
-    if full_parts.contains(&true) {
-        return Err(full());
-    }
+        .try_for_each(|part| note_first_places(texts, &places[starts[part]..starts[part + 1]], &firsts, limits))?;
     Ok(firsts.into_iter().map(AtomicU32::into_inner).collect())
 }
 
-/// Notes in `firsts`, for each of the texts at some `places`, the first of them that holds the same; true where there are
-/// more than can be numbered.
-fn note_first_places(texts: &[&str], places: &[u32], firsts: &[AtomicU32], limits: Limits) -> bool {
+/// Notes in `firsts`, for each of the texts at some `places`, the first of them that holds the same.
+fn note_first_places(texts: &[&str], places: &[u32], firsts: &[AtomicU32], limits: Limits) -> Result<()> {
     let (mut vocabulary, mut first_of) = (Vocabulary::<()>::within(limits), Vec::new());
-    let (mut ids, mut wanted) = (Vec::with_capacity(BLOCK), Vec::new());
+    let (mut ids, mut wanted) = (reserved(BLOCK)?, reserved(BLOCK)?);
     for block in places.chunks(BLOCK) {
         ids.clear();
         wanted.clear();
@@ -106,14 +101,15 @@ fn note_first_places(texts: &[&str], places: &[u32], firsts: &[AtomicU32], limit
             ids.push(vocabulary.id_or_note(texts[place as usize], number, &mut wanted));
         }
         vocabulary.long_ids(&wanted, &mut ids);
-        first_of.resize(vocabulary.len(), NONE);
+        vocabulary.check()?;
+        lengthen(&mut first_of, vocabulary.len(), NONE)?;
         for (&id, &place) in ids.iter().zip(block) {
-            let Some(first) = first_of.get_mut(id as usize) else { return true };
+            let Some(first) = first_of.get_mut(id as usize) else { continue };
             *first = place.min(*first);
             firsts[place as usize].store(*first, Ordering::Relaxed);
         }
     }
-    false
+    Ok(())
 }
 
 /// The places of texts, by count descending, then bytewise.
@@ -124,16 +120,16 @@ pub fn by_count(texts: &[&str], counts: &[i64]) -> Result<Vec<u32>> {
     check_size(texts.len())?;
     let tags = || counts.iter().zip(texts);
     if tags().is_sorted_by(|a, b| (Reverse(a.0), a.1) <= (Reverse(b.0), b.1)) {
-        return Ok((0..texts.len() as u32).collect()); // as interning leaves them
+        return collected(0..texts.len() as u32); // as interning leaves them
     }
     // By numbers where they tell: count, then the first eight bytes, then the text itself. These are 40 bytes a tag, so
     // they are made part by part, each between two keys of a sample. (16 bytes, and the text looked up by its place where
     // they are equal, took 1.7 times as long.)
     let key = |at: usize| (Reverse(counts[at]), prefix(texts[at]), texts[at]);
     let parts = (texts.len() / PART_TEXTS).clamp(1, MAX_PARTS);
-    let mut sample: Vec<_> = (0..texts.len()).step_by(texts.len() / (parts * SAMPLES) + 1).map(key).collect();
+    let mut sample = collected((0..texts.len()).step_by(texts.len() / (parts * SAMPLES) + 1).map(key))?;
     sample.sort_unstable();
-    let bounds: Vec<_> = (1..parts).filter_map(|part| sample.get(part * sample.len() / parts)).copied().collect();
+    let bounds = collected((1..parts).filter_map(|part| sample.get(part * sample.len() / parts)).copied())?;
     let (starts, mut order) = dealt(texts.len(), parts, |at| bounds.partition_point(|bound| *bound <= key(at)))?;
     let (mut left, mut cut) = (order.as_mut_slice(), Vec::with_capacity(parts));
     for bounds in starts.windows(2) {

@@ -13,7 +13,8 @@ use std::hash::Hasher;
 
 use rustc_hash::FxHasher;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::room::{filled, more, push, zeroed};
 
 /// No number: what a null has, and what a string gets that cannot be numbered any more.
 pub const NONE: u32 = u32::MAX;
@@ -49,21 +50,20 @@ impl Default for Limits {
 
 /// Where the strings of a vocabulary are kept: borrowed from their column, or copied.
 pub trait Keep<T> {
-    /// Keeps one more; false where it cannot.
-    fn keep(&mut self, text: T) -> bool;
+    /// Keeps one more, or tells why it cannot.
+    fn keep(&mut self, text: T) -> Result<()>;
 }
 
 impl<T> Keep<T> for Vec<T> {
-    fn keep(&mut self, text: T) -> bool {
-        self.push(text);
-        true
+    fn keep(&mut self, text: T) -> Result<()> {
+        push(self, text)
     }
 }
 
 /// Nowhere: numbers are all that is wanted.
 impl<T> Keep<T> for () {
-    fn keep(&mut self, _text: T) -> bool {
-        true
+    fn keep(&mut self, _text: T) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -81,7 +81,8 @@ pub struct Vocabulary<K> {
     longs: usize,
     /// The longer strings: number, length, text, up to the next multiple of [`ALIGN`].
     bytes: Vec<u8>,
-    full: bool,
+    /// Why a string could not be numbered: it is full, or memory ran out. Numbers go on being asked for, a block of them.
+    refused: Option<Error>,
     fetched: Vec<Long>,
 }
 
@@ -146,9 +147,9 @@ impl<K> Vocabulary<K> {
         self.len == 0
     }
 
-    /// Whether a string could not be numbered: 2^32 - 1 of them, or 32 GiB.
-    pub fn is_full(&self) -> bool {
-        self.full
+    /// An error where a string could not be numbered: behind 2^32 - 1 of them, behind 32 GiB, or without memory.
+    pub fn check(&self) -> Result<()> {
+        self.refused.clone().map_or(Ok(()), Err)
     }
 
     /// The number of a string; a new one where it was not met before.
@@ -172,8 +173,8 @@ impl<K> Vocabulary<K> {
     where
         K: Keep<T>,
     {
-        if 4 * self.shorts >= 3 * self.short.len() {
-            self.grow_short();
+        if 4 * self.shorts >= 3 * self.short.len() && !self.grow(Self::grow_short) {
+            return NONE;
         }
         let mask = self.short.len() - 1;
         let mut at = spread(key) & mask;
@@ -199,19 +200,18 @@ impl<K> Vocabulary<K> {
     where
         K: Keep<T>,
     {
-        if 2 * self.longs >= self.long.len() {
-            self.grow_long();
+        if 2 * self.longs >= self.long.len() && !self.grow(Self::grow_long) {
+            return NONE;
         }
         let mask = self.long.len() - 1;
         let mut at = hash as usize & mask;
         loop {
             let entry = self.long[at];
             if entry.start == 0 {
-                let Some(start) = self.start_of(text.as_ref()) else {
-                    self.full = true;
-                    return NONE;
+                let (id, start) = match self.start_of(text.as_ref()) {
+                    Ok(start) => (self.number(text), start),
+                    Err(error) => return self.refuse(error),
                 };
-                let id = self.number(text);
                 if id != NONE {
                     self.store(id, text.as_ref());
                     self.long[at] = Long { hash: (hash >> 32) as u32, start };
@@ -226,7 +226,7 @@ impl<K> Vocabulary<K> {
         }
     }
 
-    /// The number of a short string; a longer one is noted in `wanted`, to be numbered with others.
+    /// The number of a short string; a longer one is noted in `wanted`, which has room, to be numbered with others.
     pub fn id_or_note<T: AsRef<[u8]> + Copy>(&mut self, text: T, to: u32, wanted: &mut Vec<Wanted<T>>) -> u32
     where
         K: Keep<T>,
@@ -247,6 +247,10 @@ impl<K> Vocabulary<K> {
     {
         let mask = self.long.len().wrapping_sub(1);
         self.fetched.clear();
+        if let Err(error) = more(&mut self.fetched, wanted.len()) {
+            self.refuse(error);
+            return;
+        }
         self.fetched.extend(wanted.iter().map(|w| self.long.get(w.hash as usize & mask).copied().unwrap_or_default()));
         let fetched = std::mem::take(&mut self.fetched);
         for (&Wanted { hash, text, to }, entry) in wanted.iter().zip(&fetched) {
@@ -263,22 +267,34 @@ impl<K> Vocabulary<K> {
         K: Keep<T>,
     {
         let id = self.len;
-        if id >= self.limits.strings as usize || !self.strings.keep(text) {
-            self.full = true;
-            return NONE;
+        if id >= self.limits.strings as usize {
+            return self.refuse(full());
+        }
+        if let Err(error) = self.strings.keep(text) {
+            return self.refuse(error);
         }
         self.len += 1;
         id as u32
     }
 
-    /// Where the next text will stand; none where there is no room for it.
-    fn start_of(&self, text: &[u8]) -> Option<u32> {
-        u32::try_from(text.len()).ok()?;
-        let start = u32::try_from(self.bytes.len() / ALIGN).ok()?.max(1); // place 0 is no place
-        (start <= self.limits.units).then_some(start)
+    /// Notes why a string gets no number; the first reason stands.
+    #[cold]
+    fn refuse(&mut self, error: Error) -> u32 {
+        self.refused.get_or_insert(error);
+        NONE
     }
 
-    /// Copies a text to the end of `bytes`.
+    /// Where the next text will stand, with room for it made.
+    fn start_of(&mut self, text: &[u8]) -> Result<u32> {
+        let start = u32::try_from(self.bytes.len() / ALIGN).map_err(|_| full())?.max(1); // place 0 is no place
+        if start > self.limits.units || u32::try_from(text.len()).is_err() {
+            return Err(full());
+        }
+        more(&mut self.bytes, 3 * ALIGN + text.len())?; // place 0, the numbers, what is added up to the next place
+        Ok(start)
+    }
+
+    /// Copies a text to the end of `bytes`, where there is room.
     fn store(&mut self, id: u32, text: &[u8]) {
         if self.bytes.is_empty() {
             self.bytes.resize(ALIGN, 0);
@@ -300,10 +316,20 @@ impl<K> Vocabulary<K> {
         same.then_some(u32::from_le_bytes(*id))
     }
 
-    fn grow_short(&mut self) {
-        let old = std::mem::take(&mut self.short);
-        let mask = (2 * old.len()).max(1 << 10) - 1;
-        self.short = vec![0; mask + 1];
+    /// Makes a table larger; false where there is no memory for that, or was none before, so that it is not full.
+    #[cold]
+    fn grow(&mut self, table: impl FnOnce(&mut Self) -> Result<()>) -> bool {
+        if self.refused.is_none()
+            && let Err(error) = table(self)
+        {
+            self.refuse(error);
+        }
+        self.refused.is_none()
+    }
+
+    fn grow_short(&mut self) -> Result<()> {
+        let mask = (2 * self.short.len()).max(1 << 10) - 1;
+        let old = std::mem::replace(&mut self.short, zeroed(mask + 1)?);
         for entry in old.into_iter().filter(|&entry| entry != 0) {
             let mut at = spread(entry & KEY) & mask;
             while self.short[at] != 0 {
@@ -311,11 +337,12 @@ impl<K> Vocabulary<K> {
             }
             self.short[at] = entry;
         }
+        Ok(())
     }
 
-    fn grow_long(&mut self) {
+    fn grow_long(&mut self) -> Result<()> {
         let mask = (2 * self.long.len()).max(1 << 10) - 1;
-        self.long = vec![Long::default(); mask + 1];
+        self.long = filled(mask + 1, Long::default())?;
         let mut start = ALIGN;
         while let Some((head, rest)) = self.bytes.get(start..).and_then(|held| held.split_first_chunk::<8>()) {
             let len = (u64::from_le_bytes(*head) >> 32) as usize;
@@ -328,6 +355,7 @@ impl<K> Vocabulary<K> {
             self.long[at] = Long { hash: (hash >> 32) as u32, start: (start / ALIGN) as u32 };
             start += (head.len() + len).next_multiple_of(ALIGN);
         }
+        Ok(())
     }
 }
 

@@ -39,7 +39,7 @@ proptest! {
         let ids: Vec<u32> = texts.iter().map(|text| vocabulary.id(text)).collect();
         let expected: Vec<u32> = (0..texts.len() as u32).map(|id| if id < strings { id } else { NONE }).collect();
         prop_assert_eq!(ids, expected);
-        prop_assert_eq!(vocabulary.is_full(), texts.len() > strings as usize);
+        prop_assert_eq!(is_limit(&vocabulary.check()), texts.len() > strings as usize);
 
         let rows: Vec<Vec<String>> = texts.iter().map(|text| vec![text.clone()]).collect();
         prop_assert_eq!(is_limit(&intern_within(&[lists(&rows)], limits)), texts.len() > strings as usize);
@@ -56,7 +56,7 @@ fn a_buffer_of_long_strings_has_an_end() {
     let limits = Limits { units: 100, ..LIMITS };
     let mut vocabulary = Vocabulary::<Vec<&String>>::within(limits);
     let numbered = texts.iter().filter(|text| vocabulary.id(text) != NONE).count();
-    assert!(vocabulary.is_full());
+    assert!(is_limit(&vocabulary.check()));
     assert!((10..20).contains(&numbered), "{numbered}"); // 100 units of 8 bytes
     assert_eq!(vocabulary.len(), numbered);
     let rows = [texts.clone()];

@@ -7,8 +7,13 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt::Debug;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, ArrayRef, DictionaryArray, LargeListArray, LargeStringArray, RecordBatch, StringViewArray};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::Field;
+use bytes::Bytes;
 use instag::association::{Pairs, Thresholds, count_pairs, finish, pair_rules};
 use instag::candidates::candidates;
 use instag::complexity_first::complexity_first;
@@ -16,9 +21,16 @@ use instag::coverage::max_coverage;
 use instag::csr::{Csr, DROPPED, remap, tag_counts, take, union_rows};
 use instag::first_rounds::{Cut, Shard, reached};
 use instag::fpgrowth::{Bounds, frequent_itemsets};
+use instag::intern::intern;
 use instag::itemset_rules::itemset_rules;
+use instag::merging::{changed_tags, round};
+use instag::plain_pages::PlainPages;
 use instag::rank::{Pool, most_complex};
+use instag::strings::collect_strs;
+use instag::uniting::{borrow_all, by_count, unite};
 use instag::{Error, Result};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 
 /// Arrays below this are always had: those of a fixed size, and an error's text.
 const LARGE: usize = 8 << 10;
@@ -202,4 +214,107 @@ fn itemsets_and_their_rules() {
         let sets = frequent_itemsets(rows, bounds).unwrap();
         holds(&format!("itemset_rules, {name}"), || itemset_rules(&sets, 0.3));
     }
+}
+
+/// The names of so many tags, most of them longer than a key.
+fn names(size: usize) -> Vec<String> {
+    (0..size).map(|tag| if tag % 3 == 0 { format!("tag {tag}") } else { format!("a longer tag, {tag}") }).collect()
+}
+
+fn lists(offsets: &[i64], values: ArrayRef) -> ArrayRef {
+    let item = Arc::new(Field::new("item", values.data_type().clone(), true));
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets.to_vec()));
+    Arc::new(LargeListArray::new(item, offsets, values, None))
+}
+
+/// Rows of one thread, and more, of which every thread has some.
+#[test]
+fn interning() {
+    let _turn = turn();
+    let names = names(SIZE);
+    for rows in [ROWS, 4 * ROWS] {
+        let (offsets, ids) = table(rows, 4, SIZE - 1);
+        let texts = || ids.iter().map(|&id| names[id as usize].as_str());
+        let (words, codes) = (LargeStringArray::from_iter_values(&names), ids.iter().map(|&id| id as i32).collect());
+        let plain = LargeStringArray::from_iter_values(texts());
+        let views = StringViewArray::from_iter_values(texts());
+        let shared = shared_views(&names, &ids);
+        let coded = DictionaryArray::<Int32Type>::new(codes, Arc::new(words));
+        let columns: [(&str, ArrayRef); 4] = [
+            ("plain strings", Arc::new(plain)),
+            ("views", Arc::new(views)),
+            ("shared views", Arc::new(shared)),
+            ("codes", Arc::new(coded)),
+        ];
+        for (name, column) in columns {
+            let chunks = [lists(&offsets, column)];
+            holds(&format!("intern {rows} rows of {name}"), || intern(&chunks));
+        }
+    }
+}
+
+/// Views of which those of one string point to the same place.
+fn shared_views(names: &[String], ids: &[u32]) -> StringViewArray {
+    let words = StringViewArray::from_iter_values(names);
+    let views: Vec<u128> = ids.iter().map(|&id| words.views()[id as usize]).collect();
+    StringViewArray::new(views.into(), words.data_buffers().to_vec(), None)
+}
+
+#[test]
+fn rows_of_plain_pages() {
+    let _turn = turn();
+    let ((offsets, ids), names) = (table(ROWS, 4, SIZE - 1), names(SIZE));
+    let column = LargeStringArray::from_iter_values(ids.iter().map(|&id| &names[id as usize]));
+    let batch = RecordBatch::try_from_iter([("tags", lists(&offsets, Arc::new(column)))]).unwrap();
+    // Small pages, as they stand: the library takes no large array.
+    let settings = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_data_page_row_count_limit(100)
+        .set_write_batch_size(100);
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(settings.build())).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let file = Bytes::from(bytes);
+    for sorted in [false, true] {
+        holds("plain pages", || {
+            let mut pages = PlainPages::default();
+            assert!(pages.add(file.clone(), "tags", 0..ROWS)?);
+            let found = pages.finish(sorted)?;
+            Ok((found.words, found.offsets, found.ids, found.counts))
+        });
+    }
+}
+
+#[test]
+fn vocabularies() {
+    let _turn = turn();
+    let names = names(40_000);
+    let all: Vec<&String> = names.iter().chain(names.iter().step_by(3)).collect();
+    let counts: Vec<i64> = (0..all.len() as i64).map(|tag| tag % 97).collect();
+    let chunks: [ArrayRef; 1] = [Arc::new(LargeStringArray::from_iter_values(&all))];
+    holds("borrow_all", || borrow_all(&chunks));
+    holds("collect_strs", || collect_strs(&chunks[0]));
+    holds("unite", || unite(&chunks, &counts, 9));
+    let texts = borrow_all(&chunks).unwrap();
+    holds("by_count", || by_count(&texts, &counts));
+    let ordered = vec![1; names.len()];
+    let mut sorted: Vec<&str> = names.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    holds("by_count of what is ordered", || by_count(&sorted, &ordered));
+}
+
+#[test]
+fn merging() {
+    let _turn = turn();
+    let (offsets, ids) = table(ROWS, 4, 3 * SIZE);
+    let rows = Csr::new(&offsets, &ids, 3 * SIZE + 2).unwrap();
+    let counts = tag_counts(rows).unwrap();
+    let ranks: Vec<u32> = (0..counts.len() as u32).collect();
+    let antecedents: Vec<u32> = (1..counts.len() as u32).collect(); // a chain through all tags
+    let consequents: Vec<u32> = (0..counts.len() as u32 - 1).collect();
+    let confidences = vec![0.9; antecedents.len()];
+    let ends = vec![0; counts.len()];
+    holds("changed_tags", || changed_tags(rows, &ends));
+    holds("round", || round((&antecedents, &consequents, &confidences), &counts, &ranks));
 }
