@@ -24,6 +24,7 @@ from instag.memory import peak_memory_bytes
 
 LIMIT_BYTES = 12 << 30
 
+_SHORT_SECONDS = 0.1  # a run that took less has little to free
 _WINDOW_SECONDS = 0.1
 _IDLE_SHARE = 0.02  # of a window, in which the interpreter alone waits
 _CALM_WINDOWS = 5  # in a row
@@ -45,7 +46,8 @@ class Alone:
         start = time.perf_counter()
         self._answer = self._contender.run(self._form, *self._settings)
         seconds = time.perf_counter() - start
-        _rest()
+        if seconds >= _SHORT_SECONDS:
+            _rest()
         return {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
 
     def leave(self, path: str) -> dict[str, Any]:
