@@ -134,7 +134,7 @@ def beside(text: str, more: Any) -> str:
 
 def schema_of(record: Any) -> str:
     if is_list(record):
-        return "messages"
+        return schema_of(Members([("messages", record)]))
     if is_text(record):
         return "text"
     if not isinstance(record, Members):

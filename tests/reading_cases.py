@@ -28,6 +28,7 @@ CASES: list[tuple[Any, str, list[str]]] = [
                                     "function": {"name": "look", "arguments": "{\"at\": 1.50}"}}]},
                    {"role": "tool", "content": "a cat"}]}, "messages", ["What is it?\nAnd where?"]),
     ([{"role": "user", "content": "A bare list of turns."}], "messages", ["A bare list of turns."]),
+    ([{"from": "human", "value": "Another one."}], "sharegpt", ["Another one."]),
     ({"conversations": [{"from": "human", "value": "Which?"}], "chosen": {"from": "gpt", "value": "This."},
       "rejected": {"from": "gpt", "value": "That."}}, "preference", ["Which?"]),
     ({"prompt": "Which?", "chosen": "This.", "rejected": "That."}, "preference", ["Which?"]),
