@@ -1,124 +1,213 @@
-"""Sees to it that every query has an answer in the store, or a failure: slots that send, one writer that commits.
+"""Sees to it that every request has an answer in the store, or a failure: as many out as the endpoint bears, and one
+writer that commits.
 
-A slot sends its next request only when its last answer is committed; the writer commits whatever has arrived since its
-last commit, in a thread. So a kill repeats at most the requests in flight, and the disk is no limit.
+A request makes room for the next one only when its answer is committed; the writer commits whatever has arrived since
+its last commit, in a thread. So a kill repeats at most the requests in flight, and the disk is no limit.
+
+The loop lives in a thread of its own; requests are fed from plain code, some at a time, so that a pool need not fit
+into memory.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from instag.answers import Answer, AnswerStore
+from instag.background import Background
 from instag.endpoint import Endpoint, Failed
 from instag.errors import InstagError, ProviderError
 from instag.tagger import Progress, ProgressHook
 
 JUDGED_FROM = 100  # answers before the share of failures says anything
 
-_EXAMPLES = 3
+EXAMPLES = 3  # of failures, shown where they stop a run
 _EXAMPLE_CHARS = 160
 _REPORT_S = 0.1
+_POLL_S = 0.2  # a wait without an end does not hear Ctrl-C on every system
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked, and the key its answer is kept by."""
+
+    key: bytes
+    text: str
+
+
+@dataclass
+class Batch:
+    """Requests that were fed together; `left` of them have neither an answer nor failed yet."""
+
+    left: int
 
 
 class Asking:
-    """The requests of one call: `ask(endpoint, position)` gives an answer or raises `Failed`.
+    """The requests of one call: `ask(endpoint, request)` gives an answer or raises `Failed`.
 
-    `reason(answer)` tells why an answer can't be read, or None. `failed` holds the requests without an answer, by
-    position; `asked`, the tokens and `models` (as the replies name them) count what was answered now.
+    `reason(answer)` tells why an answer can't be read, or None. `failed` holds the requests without an answer, by key;
+    `asked`, the tokens and `models` (as the replies name them) count what was answered now. `reused` is for the
+    progress alone. Used in a `with`, whose end waits for all that was fed; where it is left by an error or Ctrl-C, what
+    is in flight is given up and what has arrived is committed.
     """
 
     def __init__(
         self,
         store: AnswerStore,
-        ask: Callable[[Endpoint, int], Awaitable[Answer]],
+        endpoint: Endpoint,
+        ask: Callable[[Endpoint, Request], Awaitable[Answer]],
         reason: Callable[[Answer], str | None],
         *,
-        concurrency: int,
         max_failure_rate: float,
-        reused: int = 0,
         progress: ProgressHook | None = None,
+        total: int | None = None,
     ) -> None:
-        self.failed: dict[int, Failed] = {}
-        self.asked = self.prompt_tokens = self.completion_tokens = 0
+        self.failed: dict[bytes, Failed] = {}
+        self.asked = self.reused = self.prompt_tokens = self.completion_tokens = 0
         self.models: set[str] = set()
-        self._store = store
-        self._ask = ask
-        self._reason = reason
-        self._concurrency = concurrency
+        self._store, self._endpoint, self._ask, self._reason = store, endpoint, ask, reason
         self._max_failure_rate = max_failure_rate
-        self._reused = reused
         self._progress = progress
-        self._total = reused
-        self._in_flight = self._unread = 0
+        self._total = total
+        self._unread = 0
         self._examples: list[tuple[str, str]] = []
-        self._ending: InstagError | None = None
-        self._stopping = False
-        self._reported = 0.0
+        self._waiting: deque[tuple[Request, Batch]] = deque()
+        self._out: set[asyncio.Task[None]] = set()
         self._arrived: list[tuple[Answer, asyncio.Future[None]]] = []
+        self._ending: BaseException | None = None  # nothing is sent any more; what is out ends by itself
+        self._closing = self._stopping = False
+        self._reported = 0.0
+        self._changed = threading.Condition()
+        self._fed: set[bytes] = set()  # neither answered nor failed yet
+        self._wake, self._written = asyncio.Event(), asyncio.Event()
 
-    async def run(self, endpoint: Endpoint, positions: Sequence[int], stop: asyncio.Event) -> None:
-        """Asks for every position, until `stop`; whatever ends it, all that arrived is committed before it returns.
+    def __enter__(self) -> Asking:
+        self._background = Background().__enter__()
+        self._running = self._background.start(self._run())
+        return self
 
-        Raises `ProviderError` where the endpoint is of no use or too much fails, `ArtifactError` where the store is.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closing, self._stopping = True, error is not None
+        self._background.call(self._nudge)
+        try:
+            self._until(self._running.done)
+        except BaseException:  # Ctrl-C while the last ones are awaited; a second one ends it here
+            self._stopping = True
+            self._background.call(self._nudge)
+            self._until(self._running.done)
+            raise
+        finally:
+            self._background.__exit__(kind, error, traceback)
+        if error is None:
+            self._running.result()
+
+    def has(self, key: bytes) -> bool:
+        """Whether the request of this key was fed, and has no answer in the store (yet)."""
+        return key in self._fed or key in self.failed
+
+    def feed(self, requests: Iterable[Request]) -> Batch:
+        """Takes requests that `has` does not know and the store has no answer of; returns at once."""
+        batch = Batch(0)
+        found = [(request, batch) for request in requests]
+        batch.left = len(found)
+        if found:
+            self._fed.update(request.key for request, _ in found)
+            self._background.call(self._take, found)
+        return batch
+
+    def wait(self, batch: Batch, *, backlog: int) -> bool:
+        """Returns whether the batch is done, once it is or fewer than `backlog` requests wait to be sent.
+
+        Raises what ended the asking: `ProviderError` where the endpoint is of no use or too much fails, `ArtifactError`
+        where the store is.
         """
-        self._total = self._reused + len(positions)
-        self._wake = asyncio.Event()
-        self._closing = False
-        work = iter(positions)
-        async with endpoint:
+        self._until(lambda: batch.left == 0 or len(self._waiting) < backlog or self._running.done())
+        if self._running.done():
+            self._running.result()
+        return batch.left == 0
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            while not condition():
+                self._changed.wait(_POLL_S)
+
+    def _take(self, found: Sequence[tuple[Request, Batch]]) -> None:
+        self._waiting.extend(found)
+        self._nudge()
+
+    def _nudge(self) -> None:
+        self._wake.set()
+
+    async def _run(self) -> None:
+        async with self._endpoint:
             writer = asyncio.create_task(self._write())
-            slots = [asyncio.create_task(self._slot(endpoint, work)) for _ in range(self._concurrency)]
-            stopped = asyncio.create_task(stop.wait())
             try:
-                waiting: set[asyncio.Task[Any]] = {*slots, stopped}
-                while not stop.is_set() and len(waiting) > 1:
-                    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        task.result()  # raises what ended it
+                while not self._stopping and not (self._closing and not self._waiting and not self._out):
+                    if self._ending is not None and not self._out:
+                        break
+                    self._send()
+                    await self._wake.wait()
+                    self._wake.clear()
             finally:
                 self._stopping = True
-                for task in (*slots, stopped):
+                for task in self._out:
                     task.cancel()
-                await asyncio.gather(*slots, stopped, return_exceptions=True)
-                self._closing = True
-                self._wake.set()
+                await asyncio.gather(*self._out, return_exceptions=True)
+                self._written.set()
                 await writer
         self._report(last=True)
         if self._ending is not None:
             raise self._ending
         useless = self.failed and all(failed.reason in ("timeout", "provider") for failed in self.failed.values())
-        if useless and not endpoint.answered and not stop.is_set():
+        if useless and not self._endpoint.answered and self._closing:
             said = list(dict.fromkeys(failed.message for failed in self.failed.values()))
             raise ProviderError(
-                f"{endpoint.name} answered none of {len(self.failed):,} queries; it says\n  "
-                + "\n  ".join(said[:_EXAMPLES]),
+                f"{self._endpoint.name} answered none of {len(self.failed):,} queries; it says\n  "
+                + "\n  ".join(said[:EXAMPLES]),
                 hint="check the model and the base URL",
             )
 
-    async def _slot(self, endpoint: Endpoint, work: Iterator[int]) -> None:
-        for at in work:
-            self._in_flight += 1
-            try:
-                answer = await self._ask(endpoint, at)
-                await self._commit(answer)
-            except Failed as failed:
-                self.failed[at] = failed
-                self._examples.append((failed.reason, failed.message))
-            else:
-                self._tally(answer)
-            finally:
-                self._in_flight -= 1
-            judged, failures = self.asked + len(self.failed), self._unread + len(self.failed)
-            if judged >= JUDGED_FROM and failures > self._max_failure_rate * judged and self._ending is None:
-                self._ending = too_many_failures(failures, judged, self._max_failure_rate, self._examples)
-            if self._ending is not None:
-                return  # the other slots end with the request they have out: it is being paid for
-            if self._stopping:
-                return  # before Python 3.12 `wait_for` swallows a cancellation that comes together with the reply
-            self._report()
+    def _send(self) -> None:
+        """Sends what waits, as far as there is room."""
+        room = self._endpoint.limiter.limit - len(self._out)
+        while self._waiting and room > 0 and self._ending is None:
+            task = asyncio.create_task(self._one(*self._waiting.popleft()))
+            self._out.add(task)
+            task.add_done_callback(self._ended)
+            room -= 1
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._out.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._ending, self._stopping = error, True  # of no use to any request: what is out is given up
+        self._nudge()
+
+    async def _one(self, request: Request, batch: Batch) -> None:
+        try:
+            answer = await self._ask(self._endpoint, request)
+            await self._commit(answer)
+        except Failed as failed:
+            self.failed[request.key] = failed
+            self._examples.append((failed.reason, failed.message))
+        else:
+            self._tally(answer)
+        del self._examples[EXAMPLES:]
+        judged, failures = self.asked + len(self.failed), self._unread + len(self.failed)
+        if judged >= JUDGED_FROM and failures > self._max_failure_rate * judged and self._ending is None:
+            self._ending = too_many_failures(failures, judged, self._max_failure_rate, self._examples)
+        self._report()
+        self._fed.discard(request.key)
+        with self._changed:
+            batch.left -= 1
+            self._changed.notify_all()
 
     def _tally(self, answer: Answer) -> None:
         self.asked += 1
@@ -130,19 +219,18 @@ class Asking:
         if reason is not None:
             self._unread += 1
             self._examples.append((reason, answer.answer or answer.refusal or "no text"))
-        del self._examples[_EXAMPLES:]
 
     async def _commit(self, answer: Answer) -> None:
         """Returns when the answer is on the disk."""
         committed = asyncio.get_running_loop().create_future()
         self._arrived.append((answer, committed))
-        self._wake.set()
+        self._written.set()
         await committed
 
     async def _write(self) -> None:
-        while self._arrived or not self._closing:
-            await self._wake.wait()
-            self._wake.clear()
+        while self._arrived or not self._stopping:
+            await self._written.wait()
+            self._written.clear()
             batch, self._arrived = self._arrived, []
             if not batch:
                 continue
@@ -164,14 +252,14 @@ class Asking:
         if self._progress is None or (not last and time.monotonic() - self._reported < _REPORT_S):
             return
         self._reported = time.monotonic()
-        done, failed = self._reused + self.asked + len(self.failed), self._unread + len(self.failed)
+        done, failed = self.reused + self.asked + len(self.failed), self._unread + len(self.failed)
         tokens = self.prompt_tokens, self.completion_tokens
-        self._progress(Progress(done, self._total, failed, self._in_flight, *tokens))
+        self._progress(Progress(done, self._total or done + len(self._waiting), failed, len(self._out), *tokens))
 
 
 def too_many_failures(failed: int, of: int, limit: float, examples: Sequence[tuple[str, str]]) -> ProviderError:
     """The error that stops a run: how many, the limit, and three examples as (reason, text)."""
-    shown = "".join(f"\n  {reason}: {' '.join(text.split())[:_EXAMPLE_CHARS]}" for reason, text in examples[:_EXAMPLES])
+    shown = "".join(f"\n  {reason}: {' '.join(text.split())[:_EXAMPLE_CHARS]}" for reason, text in examples[:EXAMPLES])
     return ProviderError(
         f"{failed:,} of {of:,} queries failed, more than the limit of {limit:.0%}; for example{shown}",
         hint="look at the examples; with a higher `--max-failure-rate` the run goes on from what is kept",

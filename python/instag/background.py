@@ -1,11 +1,12 @@
-"""An event loop of its own in a thread: async work from plain code, and from inside a running loop (Jupyter)."""
+"""An event loop of its own in a thread: async work beside plain code, and inside a running loop (Jupyter)."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from concurrent.futures import Future
+from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,46 +14,43 @@ T = TypeVar("T")
 _POLL_S = 0.2  # a wait without an end does not hear Ctrl-C on every system
 
 
-def run_in_thread(work: Callable[[asyncio.Event], Coroutine[Any, Any, T]]) -> T:
-    """Runs `work(stop)` in a new loop in a new thread to its end, and gives back its result or raises its error.
+class Background:
+    """Runs coroutines in a loop in a thread, from `with` to its end.
 
-    On Ctrl-C `stop` is set, and `KeyboardInterrupt` is raised once the work has wound up by itself; a second Ctrl-C
-    does not wait for that.
+    Leaving it waits for the loop to close; on Ctrl-C while waiting the thread is left to die with the process.
 
-    >>> async def answer(stop): return 42
-    >>> run_in_thread(answer)
+    >>> async def answer(): return 42
+    >>> with Background() as background:
+    ...     background.start(answer()).result()
     42
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
-    opened: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-    done = threading.Event()
 
-    async def main() -> None:
-        stop = asyncio.Event()
-        opened.append((asyncio.get_running_loop(), stop))
-        results.append(await work(stop))
+    def __enter__(self) -> Background:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="instag", daemon=True)
+        self._thread.start()
+        return self
 
-    def run() -> None:
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Starts a coroutine; its result is the future's."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def call(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Has the loop call a function soon."""
+        self._loop.call_soon_threadsafe(function, *arguments)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        while self._thread.is_alive():
+            self._thread.join(_POLL_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
         try:
-            asyncio.run(main())
-        except BaseException as error:
-            errors.append(error)
+            self._loop.run_forever()
         finally:
-            done.set()
-
-    thread = threading.Thread(target=run, name="instag", daemon=True)
-    thread.start()
-    try:
-        while not done.wait(_POLL_S):
-            pass
-    except KeyboardInterrupt:
-        while not done.is_set():  # again and again: the loop may not have opened yet, or be closing
-            for loop, stop in opened:
-                with suppress(RuntimeError):
-                    loop.call_soon_threadsafe(stop.set)
-            done.wait(_POLL_S)
-        raise
-    if errors:
-        raise errors[0]
-    return results[0]
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()

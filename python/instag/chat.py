@@ -6,16 +6,21 @@ what is stored is then parsed. So a better parser, or another setting of it, rea
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from instag.answers import Answer, AnswerStore, request_key
-from instag.asking import JUDGED_FROM, Asking, too_many_failures
-from instag.background import run_in_thread
+from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_many_failures
 from instag.endpoint import Endpoint, NoReply
+from instag.limiter import MOST
+from instag.pooling import Known
 from instag.prompt import load_prompt, messages
 from instag.replies import READER, Reply, clean, parse
 from instag.tagger import ProgressHook, TagSettings, TagSpeed, tagged_schema
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletion
 
-_READ_AT_ONCE = 10_000
+_PARTS_HELD = 16  # read before the first of them is done
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,41 @@ class Usage:
     completion_tokens: int = 0
     prompt_tokens_reused: int = 0
     completion_tokens_reused: int = 0
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some queries: their keys, the positions whose keys no earlier query has, and what is asked for them."""
+
+    keys: list[bytes]
+    first: list[int]
+    batch: Batch
+
+
+@dataclass
+class _Told:
+    """Counts over all parts: rows, those that failed, and distinct answers with their tokens, now paid for or not."""
+
+    rows: int = 0
+    failed: int = 0
+    answers: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Known(Known):
+    """The keys of the parts so far, some 33 bytes each."""
+
+    def first(self, keys: Sequence[bytes], before: int) -> list[int]:
+        """The positions of keys that neither an earlier part nor an earlier position has; `before` are known."""
+        at_first: dict[bytes, int] = {}
+        for at, key in enumerate(keys):
+            at_first.setdefault(key, at)
+        places = list(at_first.values())
+        halves = np.frombuffer(b"".join(keys[at][:16] for at in places), dtype="<u8").reshape(-1, 2)
+        rows, _ = self.rows(halves[:, 0].copy(), halves[:, 1].copy(), np.zeros(len(places), np.uint32), before)
+        return [at for at, new in zip(places, (rows >= before).tolist(), strict=True) if new]
 
 
 class ChatTagger:
@@ -75,47 +115,92 @@ class ChatTagger:
         return f"tagged by {self._model_identity}"
 
     def tag(self, queries: pl.Series, *, progress: ProgressHook | None = None) -> pl.DataFrame:
-        """The columns of `tagged_schema`, one row a query, in order; see `Tagger.tag`.
+        """The columns of `tagged_schema`, one row a query, in order; see `Tagger.tag` and `tag_parts`."""
+        (tagged,) = self.tag_parts([queries], progress=progress, total=len(queries))
+        return tagged
 
+    def tag_parts(
+        self, parts: Iterable[pl.Series], *, progress: ProgressHook | None = None, total: int | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """`tag` for a pool larger than memory: what is asked of one part is out while the next is read.
+
+        `parts` may share queries, each asked once; `total` is how many there are of distinct ones, for the progress.
         Where every answer is in the store, no endpoint and no key are needed. On Ctrl-C what has arrived is committed,
         what is in flight is given up, and `KeyboardInterrupt` is raised. Raises `ProviderError` where the endpoint is
-        of no use or too much fails; everything answered is kept.
+        of no use or too much fails; everything answered is kept. Memory is that of some parts.
         """
-        texts: list[str] = queries.to_list()
-        keys = [request_key({"model": self._model_identity, **self._request(text)}) for text in texts]
-        with AnswerStore(self._speed.answers) as store:
-            missing = store.missing(keys)
-            asking = Asking(
-                store,
-                lambda endpoint, at: self._ask(endpoint, keys[at], texts[at]),
-                lambda answer: self._parse(answer).reason,
-                concurrency=self._speed.concurrency,
-                max_failure_rate=self._speed.max_failure_rate,
-                reused=len(keys) - len(missing),
-                progress=progress,
-            )
-            if missing:
-                endpoint = Endpoint(
-                    self._speed.base_url, timeout_s=self._speed.timeout_s, max_attempts=self._speed.max_attempts
-                )
-                run_in_thread(lambda stop: asking.run(endpoint, missing, stop))
-            tagged = self._read(store, keys, asking)
-        self._warn_of_other_models(asking.models)
-        failed = tagged.filter(tagged["status"] == "failed")
-        if len(tagged) >= JUDGED_FROM and len(failed) > self._speed.max_failure_rate * len(tagged):
-            examples = [(reason, answer or "no answer") for reason, answer in failed.select("reason", "answer").rows()]
-            raise too_many_failures(len(failed), len(tagged), self._speed.max_failure_rate, examples)
-        return tagged
+        self.usage = Usage()
+        told = _Told()
+        known, distinct = _Known(), 0
+        window: deque[_Part] = deque()
+        asking: Asking | None = None
+        with contextlib.ExitStack() as stack:
+            store = stack.enter_context(AnswerStore(self._speed.answers))
+            for queries in parts:
+                texts: list[str] = queries.to_list()
+                keys = [request_key({"model": self._model_identity, **self._request(text)}) for text in texts]
+                first = known.first(keys, distinct)
+                distinct += len(first)
+                unknown = [at for at in first if asking is None or not asking.has(keys[at])]
+                missing = [unknown[at] for at in store.missing([keys[at] for at in unknown])]
+                if missing and asking is None:
+                    asking = stack.enter_context(self._asking(store, progress, total))
+                    asking.reused = distinct - len(first)
+                batch = Batch(0)
+                if asking is not None:
+                    asking.reused += len(first) - len(missing)
+                    batch = asking.feed(Request(keys[at], texts[at]) for at in missing)
+                window.append(_Part(keys, first, batch))
+                while window and (asking is None or self._is_done(asking, window)):
+                    yield self._read(store, window.popleft(), asking, told)
+            for part in window:
+                if asking is not None:
+                    asking.wait(part.batch, backlog=0)
+                yield self._read(store, part, asking, told)
+            stack.pop_all().close()  # what ended the asking is raised here
+        paid = (0, 0, 0) if asking is None else (asking.asked, asking.prompt_tokens, asking.completion_tokens)
+        self.usage = Usage(
+            asked=paid[0],
+            reused=told.answers - paid[0],
+            prompt_tokens=paid[1],
+            completion_tokens=paid[2],
+            prompt_tokens_reused=told.prompt_tokens - paid[1],
+            completion_tokens_reused=told.completion_tokens - paid[2],
+        )
+        self._warn_of_other_models(set() if asking is None else asking.models)
+        if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
+            raise too_many_failures(told.failed, told.rows, self._speed.max_failure_rate, told.examples)
+
+    def _asking(self, store: AnswerStore, progress: ProgressHook | None, total: int | None) -> Asking:
+        speed = self._speed
+        return Asking(
+            store,
+            Endpoint(
+                speed.base_url,
+                concurrency=speed.concurrency,
+                timeout_s=speed.timeout_s,
+                max_attempts=speed.max_attempts,
+            ),
+            self._ask,
+            lambda answer: self._parse(answer).reason,
+            max_failure_rate=speed.max_failure_rate,
+            progress=progress,
+            total=total,
+        )
+
+    def _is_done(self, asking: Asking, window: Sequence[_Part]) -> bool:
+        """Whether the first part of the window is; waits while there is enough to send, or too much is held."""
+        return asking.wait(window[0].batch, backlog=2 * MOST if len(window) < _PARTS_HELD else 0)
 
     def _request(self, query: str) -> dict[str, Any]:
         """What is sent beside the model."""
         return {"messages": messages(self._prompt, query), **self._decoding}
 
-    async def _ask(self, endpoint: Endpoint, key: bytes, query: str) -> Answer:
+    async def _ask(self, endpoint: Endpoint, request: Request) -> Answer:
         def send(client: AsyncOpenAI) -> Awaitable[Any]:
-            return client.chat.completions.create(model=self._settings.model, **self._request(query))
+            return client.chat.completions.create(model=self._settings.model, **self._request(request.text))
 
-        return await endpoint.call(send, lambda completion: answer_from(key, completion))
+        return await endpoint.call(send, lambda completion: answer_from(request.key, completion))
 
     def _parse(self, answer: Answer) -> Reply:
         reply = parse(answer.answer, finish_reason=answer.finish_reason, refusal=answer.refusal)
@@ -123,35 +208,36 @@ class ChatTagger:
             Reply(reply.tags) if self._settings.keep_truncated and reply.reason == "truncated" and reply.tags else reply
         )
 
-    def _read(self, store: AnswerStore, keys: Sequence[bytes], asking: Asking) -> pl.DataFrame:
-        """Parses what is stored, some thousand answers at a time; what is not there has failed."""
+    def _read(self, store: AnswerStore, part: _Part, asking: Asking | None, told: _Told) -> pl.DataFrame:
+        """Parses what is stored; what is not there has failed."""
         import polars as pl
 
-        schema = tagged_schema()
-        frames = [pl.DataFrame(schema=schema)]
-        tokens = [0, 0]
-        for start in range(0, len(keys), _READ_AT_ONCE):
-            part = keys[start : start + _READ_AT_ONCE]
-            answers = {answer.key: answer for answer in store.get(part)}
-            rows: list[tuple[Any, ...]] = []
-            for at, key in enumerate(part, start):
-                answer = answers.get(key)
-                if answer is None:
-                    failed = asking.failed[at]
-                    rows.append(("failed", [], [], failed.reason, failed.message))
-                    continue
-                tokens[0] += answer.prompt_tokens or 0
-                tokens[1] += answer.completion_tokens or 0
-                reply = self._parse(answer)
-                if reply.reason is None:
-                    rows.append(("ok", [t for t, _ in reply.tags], [e for _, e in reply.tags], None, answer.answer))
-                else:
-                    rows.append(("failed", [], [], reply.reason, answer.answer or answer.refusal))
-            frames.append(pl.DataFrame(rows, schema=schema, orient="row"))
-        paid = asking.prompt_tokens, asking.completion_tokens
-        reused = len(keys) - asking.asked - len(asking.failed)
-        self.usage = Usage(asking.asked, reused, *paid, tokens[0] - paid[0], tokens[1] - paid[1])
-        return pl.concat(frames)
+        answers = {answer.key: answer for answer in store.get(part.keys)}
+        for at in part.first:
+            if (paid := answers.get(part.keys[at])) is not None:
+                told.answers += 1
+                told.prompt_tokens += paid.prompt_tokens or 0
+                told.completion_tokens += paid.completion_tokens or 0
+        rows: list[tuple[Any, ...]] = []
+        for key in part.keys:
+            answer = answers.get(key)
+            if answer is None:
+                assert asking is not None, "nothing was missing"
+                failed = asking.failed[key]
+                rows.append(("failed", [], [], failed.reason, failed.message))
+                continue
+            reply = self._parse(answer)
+            if reply.reason is None:
+                rows.append(("ok", [t for t, _ in reply.tags], [e for _, e in reply.tags], None, answer.answer))
+            else:
+                rows.append(("failed", [], [], reply.reason, answer.answer or answer.refusal))
+        told.rows += len(rows)
+        for status, _, _, reason, text in rows:
+            if status == "failed":
+                told.failed += 1
+                if len(told.examples) < EXAMPLES:
+                    told.examples.append((reason, text or "no answer"))
+        return pl.DataFrame(rows, schema=tagged_schema(), orient="row")
 
     def _warn_of_other_models(self, models: set[str]) -> None:
         """A reply may name a dated version of the model, or its path; another model altogether is worth a word."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from instag.errors import ConfigError, ProviderError
+from instag.limiter import MOST, Limiter
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -38,6 +39,7 @@ _PATIENCE_SEEN_S = 120.0  # one that did may be restarting
 _PUSHED_BACK_S = 600.0  # nothing but 429 for this long
 _LONGEST_WAIT_S = 300.0  # a `Retry-After` beyond this is a day's quota, not a pause
 _BACKOFF_CAP_S = 20.0
+_OVERLOADED = (503, 529)
 _TOO_LONG = re.compile(
     r"context.?length|maximum context|too long|too large|exceeds? the (?:available )?context|max_model_len"
 )
@@ -71,7 +73,13 @@ class Endpoint:
     """
 
     def __init__(
-        self, base_url: str | None = None, *, timeout_s: float = 120.0, max_attempts: int = 6, backoff_s: float = 0.5
+        self,
+        base_url: str | None = None,
+        *,
+        concurrency: int = MOST,
+        timeout_s: float = 120.0,
+        max_attempts: int = 6,
+        backoff_s: float = 0.5,
     ) -> None:
         self.url = base_url or os.environ.get(URL_VARIABLE) or PUBLIC_URL
         self.name = f"`{redact(self.url)}`"
@@ -85,6 +93,7 @@ class Endpoint:
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise ConfigError(f"{self.name} is no URL of an endpoint", hint="it looks like `http://localhost:8000/v1`")
         self.answered = False
+        self.limiter = Limiter(concurrency)
         self._timeout_s = timeout_s
         self._max_attempts = max_attempts
         self._backoff_s = backoff_s
@@ -96,11 +105,15 @@ class Endpoint:
     async def __aenter__(self) -> Endpoint:
         import openai
 
+        # The transport of aiohttp costs a third of httpx's CPU time; every connection that was made is kept for the
+        # next request. Proxies and certificates are taken from the environment (HTTPS_PROXY, SSL_CERT_FILE).
+        limits = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=None, max_keepalive_connections=None)
         self._client = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY,
             base_url=self.url,
             max_retries=0,
             timeout=openai.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
+            http_client=openai.DefaultAioHttpClient(limits=limits),
         )
         return self
 
@@ -121,9 +134,11 @@ class Endpoint:
         while True:
             while (wait := self._paused_until - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
+            sent = time.monotonic()
             try:
                 # The client's time-out is one between bytes; a trickle of them must end as well.
                 reply = await asyncio.wait_for(send(self._client), self._timeout_s)
+                self.limiter.answered(sent, time.monotonic())
                 if not isinstance(reply, str):
                     answer = read(reply)
                     self.answered, self._trouble_since, self._pushed_since = True, None, None
@@ -132,15 +147,21 @@ class Endpoint:
             except NoReply as error:
                 failed = Failed("provider", self._shown(str(error)))
             except openai.RateLimitError as error:
+                self.limiter.pushed_back(sent, time.monotonic(), refused=True)
                 pushed += 1
                 await self._push_back(error, pushed)
                 continue
             except openai.APIStatusError as error:
+                if error.status_code >= 500:
+                    self.limiter.pushed_back(sent, time.monotonic(), refused=error.status_code in _OVERLOADED)
                 failed = self._status(error)
             except (asyncio.TimeoutError, openai.APITimeoutError) as error:
-                failed = Failed("timeout", f"no answer within {self._timeout_s:g} s")
-                if "Connect" in type(error.__cause__).__name__:
-                    await self._unreachable("the connection timed out", attempt)
+                if (why := _not_reached(error)) is not None:
+                    await self._unreachable(why, attempt)
+                    failed = None
+                else:
+                    self.limiter.pushed_back(sent, time.monotonic(), refused=False)
+                    failed = Failed("timeout", f"no answer within {self._timeout_s:g} s")
             except openai.APIConnectionError as error:
                 await self._unreachable(str(error.__cause__ or error), attempt)
                 failed = None
@@ -233,6 +254,17 @@ class Endpoint:
     def _shown(self, text: str) -> str:
         text = " ".join(text.replace(self._key, "***").split() if self._key else text.split())
         return redact(text if len(text) <= 200 else text[:200] + "...")
+
+
+def _not_reached(error: BaseException) -> str | None:
+    """Why a time-out is none: a connection that never came about, or broke (aiohttp's errors of both bear its name)."""
+    cause, named = error.__cause__, False
+    while cause is not None:
+        if isinstance(cause, OSError) or type(cause).__name__ == "ServerDisconnectedError":
+            return str(cause) or "the connection was reset"
+        named = named or "Connect" in type(cause).__name__
+        cause = cause.__cause__
+    return "the connection timed out" if named else None
 
 
 def redact(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from instag.errors import ConfigError
+from instag.limiter import MOST
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,7 +52,7 @@ class TagSpeed:
 
     base_url: str | None = None
     answers: str | Path | None = "answers.sqlite"
-    concurrency: int = 32
+    concurrency: int = MOST
     timeout_s: float = 120.0
     max_attempts: int = 6
     max_failure_rate: float = 0.05

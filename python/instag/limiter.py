@@ -1,0 +1,148 @@
+"""How many requests are out at once: found by trying, so that the endpoint never idles and is never flooded.
+
+Doubling every round trip until the first push-back; from then on the limit is cut to 0.9 at most once a round trip, and
+climbs back fast at first, slower the nearer it comes to where it was cut, as CUBIC (RFC 9438) does. Push-back is an
+error that `pushed_back` is told of, or latency: where requests queue at the server, more of them out take longer and
+none is done sooner. A round is as many replies as requests may be out, of requests sent since it began.
+
+Not every error and not every delay means load: three cuts that bring no relief are taken back, and what was seen is
+tolerated from then on (a proxy that loses 2 % of all requests; answers that have become longer).
+
+The bound is relative to the last limit that was worth its latency, and not, as in TCP Vegas, to the emptiest server:
+one that batches (vLLM) does more while its latency rises. Held by simulated endpoints in tests/test_limiter.py.
+"""
+
+from __future__ import annotations
+
+START = 16  # requests that no endpoint falls from
+MOST = 512  # connections; more than that the files a process may have open would not allow everywhere
+
+_LEAST_REPLIES = 16  # in a round: the mean of fewer tells nothing
+_CUT = 0.9
+_WORTH = 1.8  # latency may rise by this factor when the limit doubles: 11 % more are done
+_SLACK = 1.5  # and by this one above the reference from then on
+_RELIEF = 0.87  # of what was seen before three cuts (0.73 of the limit) must be less left
+_CUTS = 3
+_USUAL = 0.02  # share of errors that every server has
+
+
+class Limiter:
+    """The number of requests that may be out, from what becomes of them.
+
+    `most` bounds it. Times are seconds of any clock that only goes forward.
+
+    >>> limiter = Limiter()
+    >>> for reply in range(16):
+    ...     limiter.answered(sent=0.0, now=1.0)
+    >>> limiter.limit
+    32
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = float(most)
+        self._limit = min(float(START), self._most)
+        self._doubling = True
+        self._ceiling = self._most  # where it was cut last
+        self._calm = 0  # rounds without push-back at the ceiling
+        self._reference = 0.0  # latency in seconds that was worth its limit; 0: none is known
+        self._reference_limit = self._limit
+        self._tolerated = _USUAL  # share of errors that load has nothing to do with
+        self._confirming = False
+        self._cuts = 0  # in a row
+        self._first = (self._limit, 0.0, 0.0)  # limit, latency and share of errors at the first of them
+        self._begin(0.0)
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be out, at least 1."""
+        return max(1, int(self._limit))
+
+    def answered(self, sent: float, now: float) -> None:
+        """Tells that a request sent at `sent` has its reply."""
+        if sent >= self._since:
+            self._replies += 1
+            self._seconds += now - sent
+            self._end_round(now)
+
+    def pushed_back(self, sent: float, now: float, *, refused: bool) -> None:
+        """Tells that a request sent at `sent` was `refused` for load (429), or failed there, or had no reply in time.
+
+        The first refusal ends the doubling at once; of the others a few are every server's, and mean nothing.
+        """
+        if sent >= self._since:
+            self._errors += 1
+            if refused and self._doubling:
+                self._doubling = False
+                self._cut()
+                self._begin(now)
+            else:
+                self._end_round(now)
+
+    def _begin(self, now: float) -> None:
+        self._since = now
+        self._replies = self._errors = 0
+        self._seconds = 0.0
+
+    def _end_round(self, now: float) -> None:
+        """Judges the round once it is whole, and sets the limit of the next."""
+        told = self._replies + self._errors
+        if told < max(_LEAST_REPLIES, self.limit):
+            return
+        share = self._errors / told
+        latency = self._seconds / self._replies if self._replies else 0.0
+        loaded = share > 1.5 * self._tolerated + 2 / told
+        if self._doubling and not loaded:
+            if self._reference and latency > _WORTH * self._reference and not self._confirming:
+                self._confirming = True  # a second round: chance is mostly once
+                return
+            self._confirming = False
+            self._double(latency)
+        elif loaded or (self._reference and latency > _SLACK * self._reference):
+            self._doubling = False
+            self._answer_pressure(latency, share)
+        else:
+            self._climb(latency)
+        self._limit = min(max(self._limit, 1.0), self._most)
+        self._begin(now)
+
+    def _double(self, latency: float) -> None:
+        if self._reference and latency > _WORTH * self._reference:
+            self._doubling = False
+            self._limit = self._ceiling = 1.25 * self._reference_limit
+            return
+        self._reference, self._reference_limit = latency, self._limit
+        self._limit *= 2
+        self._doubling = self._limit < self._most
+
+    def _cut(self) -> None:
+        self._calm = 0
+        self._ceiling = self._limit
+        self._limit *= _CUT
+
+    def _answer_pressure(self, latency: float, share: float) -> None:
+        if self._cuts == 0:
+            self._first = self._limit, latency, share
+        if self._cuts < _CUTS:
+            self._cuts += 1
+            self._cut()
+            return
+        limit, latency_before, share_before = self._first
+        self._cuts = 0
+        if share > _RELIEF * share_before and share > self._tolerated:
+            self._tolerated, self._limit = share, limit
+        elif share <= self._tolerated and latency > _RELIEF * latency_before:
+            self._reference, self._reference_limit, self._limit = latency, limit, limit
+        else:
+            self._answer_pressure(latency, share)
+
+    def _climb(self, latency: float) -> None:
+        self._cuts = 0
+        if self._limit >= 1.6 * self._reference_limit or not self._reference:
+            self._reference, self._reference_limit = max(self._reference, latency), self._limit
+        elif latency < self._reference and self._limit >= 0.9 * self._reference_limit:
+            self._reference += 0.1 * (latency - self._reference)
+        if self._limit < 0.98 * self._ceiling:
+            self._limit += max(1.0, 0.5 * (self._ceiling - self._limit))
+        else:
+            self._calm += 1
+            self._limit += max(1.0, 0.01 * self._limit * 2 ** min(self._calm, 4))
