@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from instag.shards import TagShards
     from instag.table import TagTable
     from instag.tagger import Tagger
-    from instag.tagging import Tagging, tag
+    from instag.tagging import Tagging, tag, tag_parts
 
 # name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
 _HOME = {
@@ -45,6 +45,7 @@ _HOME = {
     "Tagger": "tagger",
     "Tagging": "tagging",
     "tag": "tagging",
+    "tag_parts": "tagging",
     "analyze": "analysis",
     "association_rules": "itemsets",
     "frequent_itemsets": "itemsets",
@@ -79,6 +80,7 @@ __all__ = [
     "scan_tags",
     "select",
     "tag",
+    "tag_parts",
 ]
 
 

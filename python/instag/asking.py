@@ -1,7 +1,6 @@
-"""Sees to it that every request has an answer in the store, or a failure: as many out as the endpoint bears, and one
-writer that commits.
+"""Sees to it that every request has an answer in the store, or a failure.
 
-A request makes room for the next one only when its answer is committed; the writer commits whatever has arrived since
+As many are out as the endpoint bears, and one writer commits. A request makes room for the next one only when its answer is committed; the writer commits whatever has arrived since
 its last commit, in a thread. So a kill repeats at most the requests in flight, and the disk is no limit.
 
 The loop lives in a thread of its own; requests are fed from plain code, some at a time, so that a pool need not fit
@@ -17,7 +16,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 from instag.answers import Answer, AnswerStore
 from instag.background import Background
@@ -203,6 +201,7 @@ class Asking:
         judged, failures = self.asked + len(self.failed), self._unread + len(self.failed)
         if judged >= JUDGED_FROM and failures > self._max_failure_rate * judged and self._ending is None:
             self._ending = too_many_failures(failures, judged, self._max_failure_rate, self._examples)
+        self._out.discard(asyncio.current_task())
         self._report()
         self._fed.discard(request.key)
         with self._changed:
@@ -254,7 +253,8 @@ class Asking:
         self._reported = time.monotonic()
         done, failed = self.reused + self.asked + len(self.failed), self._unread + len(self.failed)
         tokens = self.prompt_tokens, self.completion_tokens
-        self._progress(Progress(done, self._total or done + len(self._waiting), failed, len(self._out), *tokens))
+        total = self._total or done + len(self._waiting) + len(self._out)
+        self._progress(Progress(done, total, failed, len(self._out), *tokens))
 
 
 def too_many_failures(failed: int, of: int, limit: float, examples: Sequence[tuple[str, str]]) -> ProviderError:

@@ -14,13 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from instag.answers import Answer, AnswerStore, request_key
 from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_many_failures
+from instag.counting import Distinct
 from instag.endpoint import Endpoint, NoReply
 from instag.limiter import MOST
-from instag.pooling import Known
 from instag.prompt import load_prompt, messages
 from instag.replies import READER, Reply, clean, parse
 from instag.tagger import ProgressHook, TagSettings, TagSpeed, tagged_schema
@@ -64,20 +62,6 @@ class _Told:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     examples: list[tuple[str, str]] = field(default_factory=list)
-
-
-class _Known(Known):
-    """The keys of the parts so far, some 33 bytes each."""
-
-    def first(self, keys: Sequence[bytes], before: int) -> list[int]:
-        """The positions of keys that neither an earlier part nor an earlier position has; `before` are known."""
-        at_first: dict[bytes, int] = {}
-        for at, key in enumerate(keys):
-            at_first.setdefault(key, at)
-        places = list(at_first.values())
-        halves = np.frombuffer(b"".join(keys[at][:16] for at in places), dtype="<u8").reshape(-1, 2)
-        rows, _ = self.rows(halves[:, 0].copy(), halves[:, 1].copy(), np.zeros(len(places), np.uint32), before)
-        return [at for at, new in zip(places, (rows >= before).tolist(), strict=True) if new]
 
 
 class ChatTagger:
@@ -131,21 +115,20 @@ class ChatTagger:
         """
         self.usage = Usage()
         told = _Told()
-        known, distinct = _Known(), 0
+        known = Distinct()
         window: deque[_Part] = deque()
         asking: Asking | None = None
         with contextlib.ExitStack() as stack:
-            store = stack.enter_context(AnswerStore(self._speed.answers))
+            store = stack.enter_context(self.store())
             for queries in parts:
                 texts: list[str] = queries.to_list()
-                keys = [request_key({"model": self._model_identity, **self._request(text)}) for text in texts]
-                first = known.first(keys, distinct)
-                distinct += len(first)
+                keys = self.keys(texts)
+                first = known.first(keys)
                 unknown = [at for at in first if asking is None or not asking.has(keys[at])]
                 missing = [unknown[at] for at in store.missing([keys[at] for at in unknown])]
                 if missing and asking is None:
                     asking = stack.enter_context(self._asking(store, progress, total))
-                    asking.reused = distinct - len(first)
+                    asking.reused = known.count - len(first)
                 batch = Batch(0)
                 if asking is not None:
                     asking.reused += len(first) - len(missing)
@@ -170,6 +153,14 @@ class ChatTagger:
         self._warn_of_other_models(set() if asking is None else asking.models)
         if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
             raise too_many_failures(told.failed, told.rows, self._speed.max_failure_rate, told.examples)
+
+    def store(self) -> AnswerStore:
+        """Opens the store of answers."""
+        return AnswerStore(self._speed.answers)
+
+    def keys(self, queries: Iterable[str]) -> list[bytes]:
+        """What the answers to queries are kept by."""
+        return [request_key({"model": self._model_identity, **self._request(text)}) for text in queries]
 
     def _asking(self, store: AnswerStore, progress: ProgressHook | None, total: int | None) -> Asking:
         speed = self._speed

@@ -3,7 +3,8 @@
 Doubling every round trip until the first push-back; from then on the limit is cut to 0.9 at most once a round trip, and
 climbs back fast at first, slower the nearer it comes to where it was cut, as CUBIC (RFC 9438) does. Push-back is an
 error that `pushed_back` is told of, or latency: where requests queue at the server, more of them out take longer and
-none is done sooner. A round is as many replies as requests may be out, of requests sent since it began.
+none is done sooner. A round is as many replies as requests may be out (half of them
+while doubling), of requests sent since it began.
 
 Not every error and not every delay means load: three cuts that bring no relief are taken back, and what was seen is
 tolerated from then on (a proxy that loses 2 % of all requests; answers that have become longer).
@@ -86,7 +87,7 @@ class Limiter:
     def _end_round(self, now: float) -> None:
         """Judges the round once it is whole, and sets the limit of the next."""
         told = self._replies + self._errors
-        if told < max(_LEAST_REPLIES, self.limit):
+        if told < max(_LEAST_REPLIES, self.limit // 2 if self._doubling else self.limit):
             return
         share = self._errors / told
         latency = self._seconds / self._replies if self._replies else 0.0

@@ -7,7 +7,7 @@ reads the same for a stage made now and for one made last week.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,9 +37,15 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from instag.reading import Pool
+    from instag.tagging import Tagging
+
+_PART_ROWS = 10_000  # records of a part that is tagged while the next is read
+
 
 def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`tag/`: reads the files, tags every query."""
+    from instag.chat import Usage
     from instag.endpoint import redact
     from instag.inputs import expand
     from instag.reading import ReadSettings
@@ -53,25 +59,58 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
     inputs = [{"source": file.source, **_file_input(file.path)} for file in expand(files)]
 
     def make(out: Output) -> None:
-        from instag.reading import read
-        from instag.tagging import tag
+        import polars as pl
 
-        total = sum(file["bytes"] or 0 for file in inputs)
-        with talk.bar("reading", total=total, unit="B") as advance:
-            pool = read(files, **reading, progress=advance)
-        for line in pool.refused:
-            talk.warn(f"nothing was taken from {line}")
+        from instag.chat import ChatTagger
+        from instag.counting import TagCounts
+        from instag.planning import plan
+        from instag.reading import read, read_parts
+        from instag.tagging import tag_parts
+
         run.path.mkdir(parents=True, exist_ok=True)
-        with talk.progress("tagging") as hook:
-            tagging = tag(pool, tagger=tagger, progress=hook)
-        single = bool((tagging.rows["turns"] == 1).all())
-        write_rows(out, [(tagging.queries, tagging.rows, tagging.table)], single=single)
-        out.table("failures", tagging.failures)
-        out.table("records", pool.records)
-        out.table("rejected", pool.rejected)
-        read_counts = _read_counts(inputs, pool.files, pool.rejected, len(pool.records), len(pool.samples))
-        out.counts |= tagging.counts | read_counts
-        out.notes.append(tagging.label)
+        pools: Iterable[Pool]
+        distinct = None
+        with talk.bar("reading", total=sum(file["bytes"] or 0 for file in inputs), unit="B") as advance:
+            if isinstance(tagger, ChatTagger):
+                planned = plan(read_parts(files, **reading, part_rows=_PART_ROWS, progress=advance), tagger)
+                single, distinct = planned.single, planned.distinct
+                pools = read_parts(files, **reading, part_rows=_PART_ROWS)
+            else:
+                pool = read(files, **reading, progress=advance)
+                single, pools = bool((pool.samples["turns"] == 1).all()), [pool]
+        counts = TagCounts()
+        told: list[tuple[pl.DataFrame, pl.DataFrame]] = []  # files and rejected records
+        records = 0
+
+        def heard() -> Iterator[Pool]:
+            nonlocal records
+            for pool in pools:
+                for line in pool.refused:
+                    talk.warn(f"nothing was taken from {line}")
+                write_records(pool.records)
+                records += len(pool.records)
+                told.append((pool.files, pool.rejected))
+                yield pool
+
+        def tagged(part: Tagging) -> Part:
+            if len(part.failures) or not counts.samples:
+                write_failures(part.failures)
+            counts.add(part.queries, len(part.rows), part.failures, part.table)
+            return part.queries, part.rows, part.table
+
+        with (
+            talk.progress("tagging") as hook,
+            out.parts("failures") as write_failures,
+            out.parts("records") as write_records,
+        ):
+            parts = tag_parts(heard(), tagger=tagger, progress=hook, total=distinct)
+            write_rows(out, map(tagged, parts), single=single)
+        read_files, rejected = (pl.concat(frames, rechunk=True) for frames in zip(*told, strict=True))
+        out.table("rejected", rejected)
+        usage = dataclasses.asdict(getattr(tagger, "usage", Usage()))
+        read_counts = _read_counts(inputs, read_files, rejected, records, counts.samples)
+        out.counts |= {"label": tagger.label, **counts.told(), **usage, **read_counts}
+        out.notes.append(tagger.label)
 
     settings = {"tagger": dict(tagger.identity), **reading}
     told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from instag.errors import ConfigError
 from instag.limiter import MOST
@@ -121,6 +121,17 @@ class Tagger(Protocol):
         `ok`; `answer` is the raw reply, without one what the endpoint said, else null. `progress` may be called from
         any one thread at a time.
         """
+        ...
+
+
+@runtime_checkable
+class PartsTagger(Protocol):
+    """A `Tagger` that takes a pool in parts: the tags of a query follow from it alone."""
+
+    def tag_parts(
+        self, parts: Iterable[pl.Series], *, progress: ProgressHook | None = None, total: int | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """What `tag` gives, part by part, in order; `total` is the number of distinct queries, for the progress."""
         ...
 
 

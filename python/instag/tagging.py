@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,10 @@ import numpy as np
 
 from instag import _core
 from instag.chat import ChatTagger, Usage
+from instag.counting import TagCounts
 from instag.errors import ConfigError, DataError
 from instag.table import TagTable
-from instag.tagger import ProgressHook, Tagger, TagSettings, TagSpeed, tagged_schema
+from instag.tagger import PartsTagger, ProgressHook, Tagger, TagSettings, TagSpeed, tagged_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,20 +49,9 @@ class Tagging:
     @cached_property
     def counts(self) -> dict[str, Any]:
         """What a summary shows: samples, queries, distinct, failed by reason, untagged, tags, requests and tokens."""
-        ok = self.queries.filter(self.queries["status"] == "ok")
-        reasons = self.failures["reason"].value_counts().sort("count", "reason", descending=[True, False])
-        return {
-            "label": self.label,
-            "samples": len(self.rows),
-            "queries": len(self.queries),
-            "distinct_queries": self.queries["query"].n_unique(),
-            "failed": len(self.failures),
-            "failed_by_reason": dict(reasons.rows()),
-            "untagged": int((ok["tags"].list.len() == 0).sum()),
-            "tags": len(self.table.vocabulary),
-            "mean_tags": round(float(ok["tags"].list.len().mean() or 0.0), 4),  # type: ignore[arg-type]
-            **dataclasses.asdict(self.usage),
-        }
+        counts = TagCounts()
+        counts.add(self.queries, len(self.rows), self.failures, self.table)
+        return {"label": self.label, **counts.told(), **dataclasses.asdict(self.usage)}
 
     def __repr__(self) -> str:
         return (
@@ -115,18 +106,71 @@ def tag(
     >>> tag(["hello", "what is a monad?", "hello"], tagger=Length()).table.to_series().to_list()
     [['Short'], ['Long'], ['Short']]
     """
-    import polars as pl
+    (tagging,) = made = list(tag_parts([data], tagger=tagger, progress=progress, **settings))
+    assert len(made) == 1
+    return tagging
 
+
+def tag_parts(
+    parts: Iterable[Any],
+    *,
+    tagger: str | Tagger = "openai",
+    progress: ProgressHook | None = None,
+    total: int | None = None,
+    **settings: Any,
+) -> Iterator[Tagging]:
+    """`tag` for a pool larger than memory, in parts, as from `instag.read_parts`; one `Tagging` a part, in order.
+
+    The parts are tagged as one pool where the tags of a query follow from it alone (a tagger with a `tag_parts` of its
+    own, as `openai`'s): a query that two parts share is asked once, and the next part is read while one is asked. Any
+    other tagger tags each part for itself. `total` is the number of distinct queries, for the progress. The `usage` of
+    a part is that of all so far. Memory is that of some parts.
+
+    >>> class Length:
+    ...     identity, label = {"tagger": "length"}, "by length"
+    ...     def tag(self, queries, *, progress=None):
+    ...         tags = [["Long"] if len(query) > 9 else ["Short"] for query in queries]
+    ...         ok = {"status": "ok", "tags": tags, "explanations": [[]] * len(tags), "reason": None, "answer": None}
+    ...         return pl.DataFrame(ok, schema=tagged_schema())
+    >>> import polars as pl
+    >>> [part.table.to_series().to_list() for part in tag_parts([["hello"], ["what is a monad?"]], tagger=Length())]
+    [[['Short']], [['Long']]]
+    """
     if isinstance(tagger, str):
         tagger = open_tagger(*_settings(tagger, settings))
     elif settings:
         raise ConfigError(f"a tagger of your own takes no `{next(iter(settings))}`", hint="set it on the tagger")
-    samples, queries = _frames(data)
-    distinct = queries["query"].unique(maintain_order=True)
-    tagged = _checked(tagger.tag(distinct, progress=progress), len(distinct), tagger.label)
-    tagged = tagged.with_columns(distinct.alias("query"))
-    queries = queries.join(tagged, on="query", how="left", maintain_order="left")
+    waiting: deque[tuple[pl.DataFrame, pl.DataFrame, pl.Series]] = deque()
 
+    def distinct() -> Iterator[pl.Series]:
+        rows = 0
+        for part in parts:
+            samples, queries = _frames(part, rows)
+            rows += len(samples)
+            waiting.append((samples, queries, queries["query"].unique(maintain_order=True)))
+            yield waiting[-1][2]
+
+    if isinstance(tagger, PartsTagger):
+        found: Iterable[pl.DataFrame] = tagger.tag_parts(distinct(), progress=progress, total=total)
+    else:
+        found = (tagger.tag(queries, progress=progress) for queries in distinct())
+    last: Tagging | None = None
+    for tagged in found:
+        if last is not None:
+            yield last
+        last = _tagging(*waiting.popleft(), tagged, tagger)
+    if last is not None:  # what the tagger has to say after its last part is heard before that is given out
+        yield dataclasses.replace(last, usage=getattr(tagger, "usage", Usage()))
+
+
+def _tagging(
+    samples: pl.DataFrame, queries: pl.DataFrame, distinct: pl.Series, tagged: pl.DataFrame, tagger: Tagger
+) -> Tagging:
+    """The tables of a pool, or of a part of one, from what a tagger gave for its distinct queries."""
+    import polars as pl
+
+    tagged = _checked(tagged, len(distinct), tagger.label).with_columns(distinct.alias("query"))
+    queries = queries.join(tagged, on="query", how="left", maintain_order="left")
     table = TagTable.from_series(queries["tags"])
     of_row = queries["row"].to_numpy()
     bounds = np.searchsorted(of_row, np.arange(len(samples) + 1)).astype(np.int64)
@@ -164,12 +208,19 @@ def _settings(tagger: str, said: Mapping[str, Any]) -> tuple[TagSettings, TagSpe
     )
 
 
-def _frames(data: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(samples: id, source), (queries: row, turn, query) of whatever may be tagged."""
+def _frames(data: Any, first: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(samples: id, source), (queries: row, turn, query) of whatever may be tagged; it begins at sample `first`."""
     import polars as pl
 
     if hasattr(data, "samples") and hasattr(data, "queries"):
-        return data.samples, data.queries
+        rows = data.queries["row"] - first
+        if len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < len(data.samples)):
+            raise DataError(
+                f"the part's queries are of samples {rows.min() + first:,} to {rows.max() + first:,}, "
+                f"its samples are {first:,} to {first + len(data.samples) - 1:,}",
+                hint="give all parts of `instag.read_parts`, in order, to `instag.tag_parts`",
+            )
+        return data.samples, data.queries.with_columns(rows)
     if isinstance(data, str | Path) or (isinstance(data, Sequence) and data and all(isinstance(p, Path) for p in data)):
         import instag
 
@@ -190,7 +241,9 @@ def _frames(data: Any) -> tuple[pl.DataFrame, pl.DataFrame]:
     queries = pl.DataFrame(
         {"row": row, "turn": pl.zeros(len(data), pl.Int32, eager=True), "query": data.cast(pl.String)}
     )
-    samples = pl.DataFrame({"id": row.cast(pl.String), "source": pl.Series(["queries"]).new_from_index(0, len(data))})
+    samples = pl.DataFrame(
+        {"id": (row + first).cast(pl.String), "source": pl.Series(["queries"]).new_from_index(0, len(data))}
+    )
     return samples, queries
 
 
