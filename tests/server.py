@@ -46,6 +46,7 @@ class Settings:
     key: str = ""  # the key to ask for
     model: str = ""  # the only model there is
     answer_model: str = ""  # the model replies name
+    rejects: list[str] = field(default_factory=list)  # what is no parameter here: json_schema, temperature, ...
     seed: int = 0
 
 
@@ -56,6 +57,8 @@ class Server:
         self.settings = settings
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
+        self.formats: Counter[str] = Counter()  # of output, asked for
+        self.rejected: Counter[str] = Counter()  # by parameter
         self.busy = self.most_busy = self.texts_embedded = 0
         self.keys_seen: set[str] = set()
         self.working = asyncio.Condition()
@@ -80,6 +83,8 @@ class Server:
             told = {
                 "requests": self.requests,
                 "answered": self.answered,
+                "formats": self.formats,
+                "rejected": self.rejected,
                 "most_busy": self.most_busy,
                 "keys_seen": sorted(self.keys_seen),
                 "texts_embedded": self.texts_embedded,
@@ -104,8 +109,14 @@ class Server:
         return await self.chat(writer, asked)
 
     async def chat(self, writer: asyncio.StreamWriter, asked: dict[str, Any]) -> bool:
+        wanted = asked.pop("response_format", {}).get("type", "plain")
+        for name in self.settings.rejects:
+            if name in asked or name == wanted:
+                self.rejected[name] += 1
+                return send(writer, 400, error(rejection(name), "unsupported_parameter"))
         key = hashlib.sha256(canonical(asked)).hexdigest()
         self.requests[key] += 1
+        self.formats[wanted] += 1
         async with self.working:
             await self.working.wait_for(lambda: not self.settings.capacity or self.busy < self.settings.capacity)
             self.busy += 1
@@ -206,6 +217,17 @@ class Server:
         return None
 
 
+def rejection(name: str) -> str:
+    """What the real ones say of a parameter they don't take."""
+    if name == "max_tokens":
+        return (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        )
+    if name in ("json_schema", "json_object"):
+        return f"Invalid parameter: 'response_format' of type '{name}' is not supported with this model."
+    return f"Unsupported value: '{name}' does not support this with this model."
+
+
 def canonical(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
@@ -270,7 +292,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     for name, default in vars(Settings()).items():
-        kind = json.loads if isinstance(default, dict) else type(default)
+        kind = json.loads if isinstance(default, dict | list) else type(default)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default)
     said = vars(parser.parse_args())
     port = said.pop("port")

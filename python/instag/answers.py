@@ -10,20 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from instag.errors import ArtifactError
 
-FORMAT = 1
+FORMAT = 2  # 1 had no seconds, cached tokens and mode, and no table of endpoints; it is brought up when it is opened
 _APPLICATION = 0x1257A605  # what `file` and `PRAGMA application_id` show
 _LOCK_WAIT_S = 5.0
 _BATCH = 500  # keys looked up at once
-_COLUMNS = "key, answer, refusal, finish_reason, model, prompt_tokens, completion_tokens, finished"
-_SCHEMA = f"""
+_COPIED_AT_ONCE = 1_000
+_FIRST = """
 CREATE TABLE answers (
     key BLOB PRIMARY KEY,       -- sha256 of the request's canonical JSON
     answer TEXT,                -- the raw text; null where the model gave none
@@ -33,10 +35,14 @@ CREATE TABLE answers (
     prompt_tokens INTEGER,
     completion_tokens INTEGER,
     finished TEXT               -- UTC
-);
-PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {FORMAT};
-"""
+)"""
+_SECOND = (
+    "ALTER TABLE answers ADD COLUMN cached_tokens INTEGER",  # of the prompt's, charged less
+    "ALTER TABLE answers ADD COLUMN seconds REAL",  # from the request to its reply
+    "ALTER TABLE answers ADD COLUMN mode TEXT",  # batch, or null: a live call
+    "CREATE TABLE endpoints (url TEXT, model TEXT, form TEXT, PRIMARY KEY (url, model))",  # form: JSON
+)
+_UPGRADES = {0: (_FIRST, *_SECOND), 1: _SECOND}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,13 @@ class Answer:
     prompt_tokens: int | None
     completion_tokens: int | None
     finished: str
+    cached_tokens: int | None = None
+    seconds: float | None = None
+    mode: str | None = None
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Answer))
+_HOLES = ", ".join("?" * len(fields(Answer)))
 
 
 def request_key(request: Mapping[str, Any]) -> bytes:
@@ -67,7 +80,7 @@ class AnswerStore:
     """An open store; `path=None` keeps it in memory, for as long as the process lives.
 
     Raises `ArtifactError` where the file is not a store, was made by a newer version, is in use by another process
-    (after 5 s), or can't be written. May be used from any thread, by one at a time.
+    (after 5 s), or can't be written. May be used from several threads.
 
     >>> with AnswerStore(None) as store:
     ...     store.put([Answer(b"key", "[]", None, "stop", "m", 10, 1, "2026-01-01T00:00:00Z")])
@@ -78,6 +91,7 @@ class AnswerStore:
     def __init__(self, path: str | Path | None) -> None:
         self.path = None if path is None else Path(path)
         self.name = "the store in memory" if path is None else f"`{path}`"
+        self._lock = threading.RLock()
         try:
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path,
@@ -114,9 +128,11 @@ class AnswerStore:
             execute("PRAGMA journal_mode = WAL")
             execute("PRAGMA synchronous = FULL")
             execute("BEGIN IMMEDIATE")
-            if not tables:
-                for statement in _SCHEMA.split(";\n"):
+            if version < FORMAT:
+                for statement in _UPGRADES[version if tables else 0]:
                     execute(statement)
+                execute(f"PRAGMA application_id = {_APPLICATION}")
+                execute(f"PRAGMA user_version = {FORMAT}")
             execute("COMMIT")
         except sqlite3.Error as error:
             raise self._error(error, "opened") from None
@@ -126,48 +142,88 @@ class AnswerStore:
 
         Raises `ArtifactError` where they can't be kept (the disk is full, or can't be written).
         """
-        holes = ", ".join("?" * len(_COLUMNS.split(", ")))
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
+        self._write(f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", map(astuple, answers))
+
+    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Commits a statement for every row, all or none; gives the number of rows that changed."""
+        with self._lock:
             try:
-                self._connection.executemany(
-                    f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({holes})", map(astuple, answers)
-                )
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as error:
-            raise self._error(error, "written") from None
+                before = self._connection.total_changes
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    self._connection.executemany(statement, rows)
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+                return self._connection.total_changes - before
+            except sqlite3.Error as error:
+                raise self._error(error, "written") from None
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What a query finds, of what is committed: another thread may be writing."""
+        with self._lock:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._error(error, "read") from None
 
     def get(self, keys: Sequence[bytes]) -> Iterator[Answer]:
         """The answers there are, in no order; absent keys are left out."""
-        try:
-            for start in range(0, len(keys), _BATCH):
-                batch = keys[start : start + _BATCH]
-                holes = ", ".join("?" * len(batch))
-                query = f"SELECT {_COLUMNS} FROM answers WHERE key IN ({holes})"
-                for row in self._connection.execute(query, batch).fetchall():
-                    yield Answer(*row)
-        except sqlite3.Error as error:
-            raise self._error(error, "read") from None
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            holes = ", ".join("?" * len(batch))
+            for row in self._rows(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({holes})", batch):
+                yield Answer(*row)
 
     def missing(self, keys: Sequence[bytes]) -> list[int]:
         """The positions of the keys that have no answer yet, in order."""
-        try:
-            known: set[bytes] = set()
-            for start in range(0, len(keys), _BATCH):
-                batch = keys[start : start + _BATCH]
-                query = f"SELECT key FROM answers WHERE key IN ({', '.join('?' * len(batch))})"
-                known.update(key for (key,) in self._connection.execute(query, batch))
-        except sqlite3.Error as error:
-            raise self._error(error, "read") from None
+        known: set[bytes] = set()
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            found = self._rows(f"SELECT key FROM answers WHERE key IN ({', '.join('?' * len(batch))})", batch)
+            known.update(key for (key,) in found)
         return [at for at, key in enumerate(keys) if key not in known]
 
+    def all(self) -> Iterator[Answer]:
+        """Every answer, by key; memory is that of some."""
+        last = b""
+        while found := self._rows(
+            f"SELECT {_COLUMNS} FROM answers WHERE key > ? ORDER BY key LIMIT ?", (last, _COPIED_AT_ONCE)
+        ):
+            yield from (Answer(*row) for row in found)
+            last = found[-1][0]
+
+    def merge(self, other: AnswerStore) -> int:
+        """Takes over the answers of another store to what has none here; gives their number.
+
+        Both may be merged in any order and again: an answer that stands stays. What is known of endpoints is not taken.
+        """
+        taken, answers = 0, other.all()
+        while batch := list(islice(answers, _COPIED_AT_ONCE)):
+            statement = f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})"
+            taken += self._write(statement, map(astuple, batch))
+        return taken
+
+    def export(self) -> Iterator[str]:
+        """Every answer as a line of JSON, by key (in hex); docs/tagging.md names the members."""
+        for answer in self.all():
+            yield json.dumps({**asdict(answer), "key": answer.key.hex()}, ensure_ascii=False)
+
+    def form(self, url: str, model: str) -> dict[str, Any]:
+        """What was remembered of an endpoint and a model; nothing where it is new."""
+        found = self._rows("SELECT form FROM endpoints WHERE url = ? AND model = ?", (url, model))
+        return dict(json.loads(found[0][0])) if found else {}
+
+    def remember(self, url: str, model: str, form: Mapping[str, Any]) -> None:
+        """Keeps what was found out about an endpoint and a model, for the next run."""
+        row = url, model, json.dumps(form, sort_keys=True)
+        self._write("INSERT OR REPLACE INTO endpoints (url, model, form) VALUES (?, ?, ?)", [row])
+
     def __len__(self) -> int:
-        count: int = self._connection.execute("SELECT count(*) FROM answers").fetchone()[0]
-        return count
+        ((count,),) = self._rows("SELECT count(*) FROM answers")
+        return int(count)
 
     def __enter__(self) -> AnswerStore:
         return self

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from instag.answers import Answer, AnswerStore, request_key
 from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_many_failures
 from instag.counting import Distinct
-from instag.endpoint import Endpoint, NoReply
+from instag.endpoint import Endpoint, NoReply, redact
+from instag.ladder import Form
 from instag.limiter import MOST
 from instag.prompt import load_prompt, messages
 from instag.replies import READER, Reply, clean, parse
@@ -82,6 +83,7 @@ class ChatTagger:
         decoding = {"temperature": temperature, "max_tokens": decisive.max_tokens, "seed": decisive.seed}
         self._decoding = {name: value for name, value in decoding.items() if value is not None}
         self.usage = Usage()
+        self.form = Form()
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -127,6 +129,7 @@ class ChatTagger:
                 unknown = [at for at in first if asking is None or not asking.has(keys[at])]
                 missing = [unknown[at] for at in store.missing([keys[at] for at in unknown])]
                 if missing and asking is None:
+                    self._recall_form(store, stack)
                     asking = stack.enter_context(self._asking(store, progress, total))
                     asking.reused = known.count - len(first)
                 batch = Batch(0)
@@ -179,6 +182,18 @@ class ChatTagger:
             total=total,
         )
 
+    def _recall_form(self, store: AnswerStore, stack: contextlib.ExitStack) -> None:
+        """Begins with the form that the endpoint took last time; what is found out now is kept, however it ends."""
+        place = redact(self._speed.base_url or ""), self._settings.model
+        found = store.form(*place)
+        self.form = Form.from_dict(found, self._speed.output)
+
+        def keep() -> None:
+            if self.form.as_dict() != found and self._speed.output is None:
+                store.remember(*place, self.form.as_dict())
+
+        stack.callback(keep)
+
     def _is_done(self, asking: Asking, window: Sequence[_Part]) -> bool:
         """Whether the first part of the window is; waits while there is enough to send, or too much is held."""
         return asking.wait(window[0].batch, backlog=2 * MOST if len(window) < _PARTS_HELD else 0)
@@ -188,10 +203,23 @@ class ChatTagger:
         return {"messages": messages(self._prompt, query), **self._decoding}
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Answer:
-        def send(client: AsyncOpenAI) -> Awaitable[Any]:
-            return client.chat.completions.create(model=self._settings.model, **self._request(request.text))
+        import openai
 
-        return await endpoint.call(send, lambda completion: answer_from(request.key, completion))
+        asked = self._request(request.text)
+
+        async def send(client: AsyncOpenAI) -> Any:
+            while True:
+                form = self.form
+                try:
+                    return await client.chat.completions.create(model=self._settings.model, **form.applied(asked))
+                except openai.APIStatusError as error:
+                    lowered = form.lowered(error.status_code, f"{error.code} {error.message}")
+                    if lowered is None:
+                        raise
+                    if self.form == form:  # else another request was told so meanwhile
+                        self.form = lowered
+
+        return await endpoint.call(send, lambda completion, seconds: answer_from(request.key, completion, seconds))
 
     def _parse(self, answer: Answer) -> Reply:
         reply = parse(answer.answer, finish_reason=answer.finish_reason, refusal=answer.refusal)
@@ -239,12 +267,13 @@ class ChatTagger:
                 warnings.warn(f"asked the model `{self._settings.model}`, answered by `{model}`", stacklevel=3)
 
 
-def answer_from(key: bytes, completion: ChatCompletion) -> Answer:
+def answer_from(key: bytes, completion: ChatCompletion, seconds: float | None = None) -> Answer:
     """The answer in a completion, cut and parsed nowhere; raises `NoReply` where there is none in it."""
     try:
         choice, usage = completion.choices[0], completion.usage
         text, refusal = choice.message.content, choice.message.refusal
         tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
         finish_reason, model = choice.finish_reason, completion.model
     except (AttributeError, TypeError, IndexError, KeyError):
         raise NoReply(f"a reply without a message: {completion!r}") from None
@@ -259,4 +288,6 @@ def answer_from(key: bytes, completion: ChatCompletion) -> Answer:
         prompt_tokens=tokens[0] if isinstance(tokens[0], int) else None,
         completion_tokens=tokens[1] if isinstance(tokens[1], int) else None,
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        cached_tokens=cached if isinstance(cached, int) else None,
+        seconds=None if seconds is None else round(seconds, 3),
     )

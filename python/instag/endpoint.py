@@ -121,8 +121,8 @@ class Endpoint:
         if self._client is not None:
             await self._client.close()
 
-    async def call(self, send: Callable[[AsyncOpenAI], Awaitable[R]], read: Callable[[R], T]) -> T:
-        """What `read` makes of the reply to `send(client)`; both are tried again as long as that may help.
+    async def call(self, send: Callable[[AsyncOpenAI], Awaitable[R]], read: Callable[[R, float], T]) -> T:
+        """What `read` makes of the reply to `send(client)` and its seconds; both are tried again while that may help.
 
         `read` raises `NoReply` where the reply holds no answer. Raises `Failed` where this request has no answer,
         `ProviderError` where none will have one.
@@ -138,9 +138,10 @@ class Endpoint:
             try:
                 # The client's time-out is one between bytes; a trickle of them must end as well.
                 reply = await asyncio.wait_for(send(self._client), self._timeout_s)
-                self.limiter.answered(sent, time.monotonic())
+                now = time.monotonic()
+                self.limiter.answered(sent, now)
                 if not isinstance(reply, str):
-                    answer = read(reply)
+                    answer = read(reply, now - sent)
                     self.answered, self._trouble_since, self._pushed_since = True, None, None
                     return answer
                 failed = self._no_json(reply)

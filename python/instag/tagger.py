@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from instag.errors import ConfigError
+from instag.ladder import FORMATS
 from instag.limiter import MOST
 
 if TYPE_CHECKING:
@@ -56,8 +57,12 @@ class TagSpeed:
     timeout_s: float = 120.0
     max_attempts: int = 6
     max_failure_rate: float = 0.05
+    output: str | None = None  # `json_schema`, `json_object` or `plain`; by default the strictest the endpoint takes
 
     def __post_init__(self) -> None:
+        if self.output is not None and self.output not in FORMATS:
+            names = ", ".join(f"`{name}`" for name in FORMATS)
+            raise ConfigError(f"`output` is {self.output!r}, which is none", hint=f"use one of {names}")
         for name in ("concurrency", "max_attempts"):
             _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
         _check_number("timeout_s", self.timeout_s, above=0, needed=True)
