@@ -1,7 +1,8 @@
 """Sees to it that every request has an answer in the store, or a failure.
 
-As many are out as the endpoint bears, and one writer commits. A request makes room for the next one only when its answer is committed; the writer commits whatever has arrived since
-its last commit, in a thread. So a kill repeats at most the requests in flight, and the disk is no limit.
+As many are out as the endpoint bears, and one writer commits. A request makes room for the next one only when its
+answer is committed; the writer commits whatever has arrived since its last commit, in a thread. So a kill repeats at
+most the requests in flight, and the disk is no limit.
 
 The loop lives in a thread of its own; requests are fed from plain code, some at a time, so that a pool need not fit
 into memory.
@@ -21,6 +22,7 @@ from instag.answers import Answer, AnswerStore
 from instag.background import Background
 from instag.endpoint import Endpoint, Failed
 from instag.errors import InstagError, ProviderError
+from instag.spending import Spending
 from instag.tagger import Progress, ProgressHook
 
 JUDGED_FROM = 100  # answers before the share of failures says anything
@@ -33,10 +35,11 @@ _POLL_S = 0.2  # a wait without an end does not hear Ctrl-C on every system
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked, and the key its answer is kept by."""
+    """What is asked, the key its answer is kept by, and about how many tokens its prompt has."""
 
     key: bytes
     text: str
+    prompt_tokens: int = 0
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Asking:
     """The requests of one call: `ask(endpoint, request)` gives an answer or raises `Failed`.
 
     `reason(answer)` tells why an answer can't be read, or None. `failed` holds the requests without an answer, by key;
-    `asked`, the tokens and `models` (as the replies name them) count what was answered now. `reused` is for the
+    `asked`, `spending` and `models` (as the replies name them) tell of what was answered now. `reused` is for the
     progress alone. Used in a `with`, whose end waits for all that was fed; where it is left by an error or Ctrl-C, what
     is in flight is given up and what has arrived is committed.
     """
@@ -62,12 +65,14 @@ class Asking:
         ask: Callable[[Endpoint, Request], Awaitable[Answer]],
         reason: Callable[[Answer], str | None],
         *,
+        spending: Spending,
         max_failure_rate: float,
         progress: ProgressHook | None = None,
         total: int | None = None,
     ) -> None:
         self.failed: dict[bytes, Failed] = {}
-        self.asked = self.reused = self.prompt_tokens = self.completion_tokens = 0
+        self.asked = self.reused = 0
+        self.spending = spending
         self.models: set[str] = set()
         self._store, self._endpoint, self._ask, self._reason = store, endpoint, ask, reason
         self._max_failure_rate = max_failure_rate
@@ -149,9 +154,9 @@ class Asking:
             writer = asyncio.create_task(self._write())
             try:
                 while not self._stopping and not (self._closing and not self._waiting and not self._out):
+                    self._send()
                     if self._ending is not None and not self._out:
                         break
-                    self._send()
                     await self._wake.wait()
                     self._wake.clear()
             finally:
@@ -177,7 +182,13 @@ class Asking:
         """Sends what waits, as far as there is room."""
         room = self._endpoint.limiter.limit - len(self._out)
         while self._waiting and room > 0 and self._ending is None:
-            task = asyncio.create_task(self._one(*self._waiting.popleft()))
+            request, batch = self._waiting[0]
+            if not self.spending.hold(request.key, request.prompt_tokens):
+                if not self._out:  # else an answer may leave something of what is held back for it
+                    self._ending = self.spending.reached(len(self._waiting))
+                return
+            del self._waiting[0]
+            task = asyncio.create_task(self._one(request, batch))
             self._out.add(task)
             task.add_done_callback(self._ended)
             room -= 1
@@ -202,6 +213,7 @@ class Asking:
         if judged >= JUDGED_FROM and failures > self._max_failure_rate * judged and self._ending is None:
             self._ending = too_many_failures(failures, judged, self._max_failure_rate, self._examples)
         self._out.discard(asyncio.current_task())
+        self.spending.release(request.key)
         self._report()
         self._fed.discard(request.key)
         with self._changed:
@@ -210,8 +222,7 @@ class Asking:
 
     def _tally(self, answer: Answer) -> None:
         self.asked += 1
-        self.prompt_tokens += answer.prompt_tokens or 0
-        self.completion_tokens += answer.completion_tokens or 0
+        self.spending.add(answer)
         if answer.model:
             self.models.add(answer.model)
         reason = self._reason(answer)
@@ -252,9 +263,21 @@ class Asking:
             return
         self._reported = time.monotonic()
         done, failed = self.reused + self.asked + len(self.failed), self._unread + len(self.failed)
-        tokens = self.prompt_tokens, self.completion_tokens
+        spending = self.spending
         total = self._total or done + len(self._waiting) + len(self._out)
-        self._progress(Progress(done, total, failed, len(self._out), *tokens))
+        more = spending.expected_usd(total - done)
+        self._progress(
+            Progress(
+                done,
+                total,
+                failed,
+                len(self._out),
+                spending.prompt_tokens,
+                spending.completion_tokens,
+                usd=spending.usd,
+                expected_usd=None if more is None or spending.usd is None else spending.usd + more,
+            )
+        )
 
 
 def too_many_failures(failed: int, of: int, limit: float, examples: Sequence[tuple[str, str]]) -> ProviderError:

@@ -9,20 +9,25 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import deque
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from instag.answers import Answer, AnswerStore, request_key
 from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_many_failures
 from instag.counting import Distinct
 from instag.endpoint import Endpoint, NoReply, redact
+from instag.errors import ConfigError
 from instag.ladder import Form
 from instag.limiter import MOST
+from instag.pricing import find_price
 from instag.prompt import load_prompt, messages
 from instag.replies import READER, Reply, clean, parse
+from instag.spending import Spending
 from instag.tagger import ProgressHook, TagSettings, TagSpeed, tagged_schema
+from instag.tokens import TOKENS_A_REQUEST, Tokens, token_counter
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,12 +39,17 @@ _PARTS_HELD = 16  # read before the first of them is done
 
 @dataclass(frozen=True)
 class Usage:
-    """What a call of `tag` asked for: requests answered now, answers that were there, and the tokens of each."""
+    """What a call of `tag` asked for: requests answered now, answers that were there, and the tokens of each.
+
+    `cached_tokens` are those of the prompts that the endpoint had cached; `cost_usd` is None where no price is known.
+    """
 
     asked: int = 0
     reused: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost_usd: float | None = None
     prompt_tokens_reused: int = 0
     completion_tokens_reused: int = 0
 
@@ -84,6 +94,12 @@ class ChatTagger:
         self._decoding = {name: value for name, value in decoding.items() if value is not None}
         self.usage = Usage()
         self.form = Form()
+        self.price = find_price(decisive.model, self._speed.prices)
+        if self._speed.budget_usd is not None and self.price is None:
+            raise ConfigError(
+                f"no price of `{decisive.model}` is known, so no budget can be kept",
+                hint="give its price in a table of your own: `--prices FILE`",
+            )
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -95,6 +111,11 @@ class ChatTagger:
             "keep_truncated": self._settings.keep_truncated,
             "reader": READER,
         }
+
+    @property
+    def model(self) -> str:
+        """The model that is asked."""
+        return self._settings.model
 
     @property
     def label(self) -> str:
@@ -135,7 +156,7 @@ class ChatTagger:
                 batch = Batch(0)
                 if asking is not None:
                     asking.reused += len(first) - len(missing)
-                    batch = asking.feed(Request(keys[at], texts[at]) for at in missing)
+                    batch = asking.feed(self._to_ask(keys[at], texts[at]) for at in missing)
                 window.append(_Part(keys, first, batch))
                 while window and (asking is None or self._is_done(asking, window)):
                     yield self._read(store, window.popleft(), asking, told)
@@ -144,14 +165,16 @@ class ChatTagger:
                     asking.wait(part.batch, backlog=0)
                 yield self._read(store, part, asking, told)
             stack.pop_all().close()  # what ended the asking is raised here
-        paid = (0, 0, 0) if asking is None else (asking.asked, asking.prompt_tokens, asking.completion_tokens)
+        spent = Spending(self.price) if asking is None else asking.spending
         self.usage = Usage(
-            asked=paid[0],
-            reused=told.answers - paid[0],
-            prompt_tokens=paid[1],
-            completion_tokens=paid[2],
-            prompt_tokens_reused=told.prompt_tokens - paid[1],
-            completion_tokens_reused=told.completion_tokens - paid[2],
+            asked=spent.answers,
+            reused=told.answers - spent.answers,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            cached_tokens=spent.cached_tokens,
+            prompt_tokens_reused=told.prompt_tokens - spent.prompt_tokens,
+            completion_tokens_reused=told.completion_tokens - spent.completion_tokens,
+            cost_usd=spent.usd,
         )
         self._warn_of_other_models(set() if asking is None else asking.models)
         if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
@@ -177,10 +200,24 @@ class ChatTagger:
             ),
             self._ask,
             lambda answer: self._parse(answer).reason,
+            spending=Spending(self.price, budget_usd=speed.budget_usd, max_tokens=self._settings.max_tokens),
             max_failure_rate=speed.max_failure_rate,
             progress=progress,
             total=total,
         )
+
+    def _to_ask(self, key: bytes, text: str) -> Request:
+        tokens = 0 if self._speed.budget_usd is None else self.tokens.count(self.shown(text))
+        return Request(key, text, tokens + TOKENS_A_REQUEST)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """What counts tokens for this model."""
+        return token_counter(self._settings.model)
+
+    def shown(self, query: str) -> str:
+        """The words of a request."""
+        return "\n".join(message["content"] for message in self._request(query)["messages"])
 
     def _recall_form(self, store: AnswerStore, stack: contextlib.ExitStack) -> None:
         """Begins with the form that the endpoint took last time; what is found out now is kept, however it ends."""

@@ -33,7 +33,22 @@ _TAG: dict[str, dict[str, Any]] = {
     },
     "prompt": {"metavar": "paper|FILE", "help": "The paper's prompt (default), or a file with `{query}` in it."},
     "answers": {"metavar": "PATH", "help": "Store of paid answers; runs may share one (default RUN/answers.sqlite)."},
-    "concurrency": {"type": click.IntRange(1), "metavar": "N", "help": "Requests in flight."},
+    "output": {
+        "type": click.Choice(["json_schema", "json_object", "plain"]),
+        "help": "Form of the replies (default: the strictest that the endpoint takes, found by trying).",
+    },
+    "concurrency": {
+        "type": click.IntRange(1),
+        "metavar": "N",
+        "help": "Requests in flight, at most (default 512; how many are is found by trying).",
+    },
+    "budget_usd": {
+        "flag": "--budget",
+        "type": float,
+        "metavar": "USD",
+        "help": "Stop before the answers of this run have cost more.",
+    },
+    "prices": {"metavar": "FILE", "help": "A table of prices of your own (TOML), before the built-in one."},
     "max_failure_rate": {
         "type": click.FloatRange(0, 1),
         "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",
@@ -113,7 +128,8 @@ def _with(*groups: dict[str, dict[str, Any]]) -> Callable[[F], F]:
         command = click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")(command)
         command = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")(command)
         for name, told in reversed([flag for group in groups for flag in group.items()]):
-            command = click.option("--" + name.replace("_", "-"), name, **told)(command)
+            flag = told.get("flag", "--" + name.replace("_", "-"))
+            command = click.option(flag, name, **{key: value for key, value in told.items() if key != "flag"})(command)
         return command
 
     return add
@@ -169,15 +185,17 @@ def cli() -> None:
 @cli.command()
 @click.argument("files", nargs=-1, required=True)
 @click.option("--run", "run_path", required=True, metavar="RUN", help="The run folder to write to.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked and what it would cost; ask and write nothing.")
 @_with(_TAG)
-def tag(files: tuple[str, ...], run_path: str, as_json: bool, quiet: bool, **options: Any) -> None:
+def tag(files: tuple[str, ...], run_path: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Read FILES and tag every user query.
 
     FILES are JSON, JSONL, Parquet or CSV (.gz and .zst too), globs, or NAME=FILE to name the source.
     """
-    from instag import stages
+    from instag.tag_stages import tag_plan, tag_stage
 
-    _finish(stages.tag_stage(run_path, files, _said(options, _TAG), Talk(quiet=quiet)), as_json)
+    make = tag_plan if dry_run else tag_stage
+    _finish(make(run_path, files, _said(options, _TAG), Talk(quiet=quiet)), as_json)
 
 
 @cli.command(name="import")
@@ -201,10 +219,10 @@ def import_(
     TAGS are files or folders of shards: Parquet, JSON, JSONL (.gz and .zst too). A row is one query; nothing is
     deduplicated.
     """
-    from instag import stages
+    from instag.tag_stages import import_stage
 
     talk = Talk(quiet=quiet)
-    summary = stages.import_stage(run_path, tags, talk, column=column, id_column=id_column, source_column=source_column)
+    summary = import_stage(run_path, tags, talk, column=column, id_column=id_column, source_column=source_column)
     _finish(summary, as_json)
 
 

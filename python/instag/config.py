@@ -17,7 +17,12 @@ T = TypeVar("T")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A TOML file as a dictionary, dashes in keys read as underscores.
+    """A TOML file of settings as a dictionary, dashes in keys read as underscores; errors as `read_toml`."""
+    return _underscored(read_toml(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dictionary.
 
     Raises `ConfigError` with the file (and line and column, where the TOML is broken).
     """
@@ -26,14 +31,13 @@ def read_config(path: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no such config file: `{path}`") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{path}` could not be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"`{path}` is not TOML: {error}") from None
-    return _underscored(parsed)
 
 
 def _underscored(value: dict[str, Any]) -> dict[str, Any]:

@@ -1,23 +1,29 @@
-"""What a tagging will ask for, before anything is asked: the pool is read once for it."""
+"""What a tagging will ask for and what that costs, before anything is asked: the pool is read once for it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from instag.counting import Distinct
+from instag.tokens import TOKENS_A_REQUEST
 
 if TYPE_CHECKING:
     from instag.chat import ChatTagger
     from instag.reading import Pool
 
+_USUAL_COMPLETION = 100  # tokens of a reply with three tags and their explanations, where no answer tells better
+
 
 @dataclass(frozen=True)
 class Plan:
-    """Samples and queries of a pool, its distinct requests, and those that have an answer in the store.
+    """Samples and queries of a pool, its distinct requests, those that have an answer in the store, and the cost.
 
-    `single` tells whether every sample has one query.
+    `single` tells whether every sample has one query. Tokens are those of the requests `to_ask`, counted as `tokens_by`
+    says; those of replies are the mean of the `answered` ones, else an assumption. `cost_usd` is None where no price is
+    known; `price_as_of` dates it.
     """
 
     samples: int
@@ -25,24 +31,56 @@ class Plan:
     distinct: int
     answered: int
     single: bool
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    tokens_by: str | None = None
+    cost_usd: float | None = None
+    price_as_of: str | None = None
 
     @property
     def to_ask(self) -> int:
         """Requests without an answer."""
         return self.distinct - self.answered
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {**dataclasses.asdict(self), "to_ask": self.to_ask, "duplicates": self.queries - self.distinct}
 
-def plan(parts: Iterable[Pool], tagger: ChatTagger) -> Plan:
-    """What `tag_parts` of these parts would ask the tagger's endpoint for. Asks nothing; memory is that of a part."""
+
+def plan(parts: Iterable[Pool], tagger: ChatTagger, *, cost: bool = False) -> Plan:
+    """What `tag_parts` of these parts would ask the tagger's endpoint for; with `cost`, what that would cost.
+
+    Asks nothing. Linear; memory is that of a part.
+    """
     seen = Distinct()
-    samples = queries = answered = 0
+    samples = queries = answered = prompt_tokens = replied = reply_tokens = 0
     single = True
     with tagger.store() as store:
         for part in parts:
             samples += len(part.samples)
             queries += len(part.queries)
             single = single and bool((part.samples["turns"] == 1).all())
-            keys = tagger.keys(part.queries["query"].unique(maintain_order=True).to_list())
-            first = [keys[at] for at in seen.first(keys)]
-            answered += len(first) - len(store.missing(first))
-    return Plan(samples, queries, seen.count, answered, single)
+            texts = part.queries["query"].unique(maintain_order=True).to_list()
+            keys = tagger.keys(texts)
+            first = seen.first(keys)
+            missing = [first[at] for at in store.missing([keys[at] for at in first])]
+            answered += len(first) - len(missing)
+            if not cost:
+                continue
+            prompt_tokens += sum(tagger.tokens.count(tagger.shown(texts[at])) + TOKENS_A_REQUEST for at in missing)
+            for answer in store.get([keys[at] for at in first]):
+                replied += answer.completion_tokens is not None
+                reply_tokens += answer.completion_tokens or 0
+    made = Plan(samples, queries, seen.count, answered, single)
+    if not cost:
+        return made
+    completion_tokens = round(made.to_ask * (reply_tokens / replied if replied else _USUAL_COMPLETION))
+    price = tagger.price
+    return dataclasses.replace(
+        made,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        tokens_by=tagger.tokens.how,
+        cost_usd=None if price is None else price.cost_usd(prompt_tokens, completion_tokens),
+        price_as_of=None if price is None else price.as_of,
+    )

@@ -74,16 +74,51 @@ class Talk:
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[ProgressHook]:
-        """Progress of a tagger, which tells how far it is and not how much more is done."""
-        with self.bar(label, unit="query") as advance:
-            done = 0
+        """Progress of a tagger: done, failed, in flight, tokens, money spent and expected, rate and time left."""
+        if self.quiet:
+            yield lambda _: None
+        elif sys.stderr.isatty():
+            from tqdm import tqdm
 
-            def hook(progress: Progress) -> None:
-                nonlocal done
-                advance(progress.done - done)
-                done = progress.done
+            with tqdm(desc=label, unit=" query", unit_scale=True, leave=False) as bar:
 
-            yield hook
+                def shown_on_bar(progress: Progress) -> None:
+                    bar.total = progress.total
+                    bar.set_postfix_str(cost_line(progress), refresh=False)
+                    bar.update(progress.done - bar.n)
+
+                yield shown_on_bar
+        else:
+            started = said = time.monotonic()
+
+            def in_lines(progress: Progress) -> None:
+                nonlocal said
+                now = time.monotonic()
+                if now - said >= _SECONDS_BETWEEN_LINES:
+                    said = now
+                    rate = progress.done / (now - started)
+                    left = f", {(progress.total - progress.done) / rate:,.0f} s left" if rate else ""
+                    self.line(
+                        f"{label}: {progress.done:,} of {progress.total:,} queries, {rate:,.1f} a second{left}, "
+                        f"{cost_line(progress)}"
+                    )
+
+            yield in_lines
+
+
+def cost_line(progress: Progress) -> str:
+    """What a tagging costs so far.
+
+    >>> from instag.tagger import Progress
+    >>> cost_line(Progress(50, 200, 2, 16, 40_000, 9_000, usd=0.0114, expected_usd=0.0456))
+    '2 failed, 16 in flight, 49,000 tokens, $0.01 of about $0.05'
+    """
+    tokens = progress.prompt_tokens + progress.completion_tokens
+    line = f"{progress.failed:,} failed, {progress.in_flight:,} in flight, {tokens:,} tokens"
+    if progress.usd is not None:
+        expected = "" if progress.expected_usd is None else f" of about ${progress.expected_usd:,.2f}"
+        line += f", ${progress.usd:,.2f}{expected}"
+    return line
 
 
 def _plain(label: str, total: int | None, unit: str) -> Advance:

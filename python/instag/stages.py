@@ -7,19 +7,16 @@ reads the same for a stage made now and for one made last week.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from instag import summary
 from instag.config import blame, read_run_config, settings_from
-from instag.errors import ConfigError, DataError
-from instag.memory import MemoryWarning
+from instag.errors import ConfigError
 from instag.progress import Talk
 from instag.rows import (
-    Part,
     by_sample,
     complete_samples,
     picked_samples,
@@ -30,173 +27,14 @@ from instag.rows import (
     tag_rows,
     write_rows,
 )
-from instag.run import Output, Run, file_digest
+from instag.run import Output, Run
 from instag.shards import beside
+from instag.staging import label_of, make_stage, stage_inputs
+from instag.tag_stages import tag_stage
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
-
-    from instag.reading import Pool
-    from instag.tagging import Tagging
-
-_PART_ROWS = 10_000  # records of a part that is tagged while the next is read
-
-
-def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
-    """`tag/`: reads the files, tags every query."""
-    from instag.chat import Usage
-    from instag.endpoint import redact
-    from instag.inputs import expand
-    from instag.reading import ReadSettings
-    from instag.tagger import TagSettings, TagSpeed
-    from instag.tagging import open_tagger
-
-    run = Run(path)
-    speed = settings_from(TagSpeed, said, {"answers": str(run.path / "answers.sqlite")})
-    tagger = open_tagger(settings_from(TagSettings, said), speed)
-    reading = dataclasses.asdict(settings_from(ReadSettings, said))
-    inputs = [{"source": file.source, **_file_input(file.path)} for file in expand(files)]
-
-    def make(out: Output) -> None:
-        import polars as pl
-
-        from instag.chat import ChatTagger
-        from instag.counting import TagCounts
-        from instag.planning import plan
-        from instag.reading import read, read_parts
-        from instag.tagging import tag_parts
-
-        run.path.mkdir(parents=True, exist_ok=True)
-        pools: Iterable[Pool]
-        distinct = None
-        with talk.bar("reading", total=sum(file["bytes"] or 0 for file in inputs), unit="B") as advance:
-            if isinstance(tagger, ChatTagger):
-                planned = plan(read_parts(files, **reading, part_rows=_PART_ROWS, progress=advance), tagger)
-                single, distinct = planned.single, planned.distinct
-                pools = read_parts(files, **reading, part_rows=_PART_ROWS)
-            else:
-                pool = read(files, **reading, progress=advance)
-                single, pools = bool((pool.samples["turns"] == 1).all()), [pool]
-        counts = TagCounts()
-        told: list[tuple[pl.DataFrame, pl.DataFrame]] = []  # files and rejected records
-        records = 0
-
-        def heard() -> Iterator[Pool]:
-            nonlocal records
-            for pool in pools:
-                for line in pool.refused:
-                    talk.warn(f"nothing was taken from {line}")
-                write_records(pool.records)
-                records += len(pool.records)
-                told.append((pool.files, pool.rejected))
-                yield pool
-
-        def tagged(part: Tagging) -> Part:
-            if len(part.failures) or not counts.samples:
-                write_failures(part.failures)
-            counts.add(part.queries, len(part.rows), part.failures, part.table)
-            return part.queries, part.rows, part.table
-
-        with (
-            talk.progress("tagging") as hook,
-            out.parts("failures") as write_failures,
-            out.parts("records") as write_records,
-        ):
-            parts = tag_parts(heard(), tagger=tagger, progress=hook, total=distinct)
-            write_rows(out, map(tagged, parts), single=single)
-        read_files, rejected = (pl.concat(frames, rechunk=True) for frames in zip(*told, strict=True))
-        out.table("rejected", rejected)
-        usage = dataclasses.asdict(getattr(tagger, "usage", Usage()))
-        read_counts = _read_counts(inputs, read_files, rejected, records, counts.samples)
-        out.counts |= {"label": tagger.label, **counts.told(), **usage, **read_counts}
-        out.notes.append(tagger.label)
-
-    settings = {"tagger": dict(tagger.identity), **reading}
-    told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}
-    return _stage(run, "tag", settings, {"files": inputs}, make, talk, told)
-
-
-def import_stage(
-    path: str | Path,
-    names: Sequence[str],
-    talk: Talk,
-    *,
-    column: str = "tags",
-    id_column: str | None = None,
-    source_column: str | None = None,
-) -> dict[str, Any]:
-    """`tag/`, from data that is tagged already: a row is one query."""
-    from instag.importing import find_shards
-    from instag.shards import Gathering
-    from instag.tagged import TaggedPart, TaggedReader
-
-    run = Run(path)
-    shards = find_shards(names)
-    inputs = [{"source": shard.source, **_file_input(shard.path)} for shard in shards]
-
-    def make(out: Output) -> None:
-        import polars as pl
-
-        found, tags, untagged, written = Gathering(rows=False), 0, 0, 0
-
-        def queries(part: TaggedPart) -> Part:
-            nonlocal tags, untagged, written
-            write_records(part.records)
-            found.add(part.table)
-            tags += len(part.table.ids)
-            untagged += int((np.diff(part.table.offsets) == 0).sum())
-            written += len(part.table)
-            frame = part.rows.select(
-                "id",
-                pl.lit(0, pl.Int32).alias("turn"),
-                pl.lit(None, pl.String).alias("query"),
-                pl.lit(None, pl.List(pl.String)).alias("explanations"),
-                pl.lit("ok").alias("status"),
-            )
-            return frame, part.rows, part.table
-
-        with (
-            talk.bar("reading", total=sum(file["bytes"] or 0 for file in inputs), unit="B") as advance,
-            out.parts("records") as write_records,
-        ):
-            read = TaggedReader(shards, column, id_column=id_column, source_column=source_column, progress=advance)
-            write_rows(out, map(queries, read.parts()), single=True)
-        out.table("rejected", read.rejected)
-        label = "imported: tagged elsewhere"
-        out.counts |= {
-            "label": label,
-            "samples": written,
-            "queries": written,
-            "distinct_queries": None,
-            "failed": 0,
-            "failed_by_reason": {},
-            "untagged": untagged,
-            "tags": len(found.finish().vocabulary),
-            "mean_tags": round(tags / max(written, 1), 4),
-            **_read_counts(inputs, read.files, read.rejected, written, written),
-        }
-        out.notes.append(label)
-
-    settings = {"tagger": "import", "column": column, "id_column": id_column, "source_column": source_column}
-    return _stage(run, "tag", settings, {"files": inputs}, make, talk)
-
-
-def _read_counts(
-    inputs: Sequence[Mapping[str, Any]], files: pl.DataFrame, rejected: pl.DataFrame, records: int, samples: int
-) -> dict[str, Any]:
-    """What a summary tells of the files that were read; refuses a file that changed meanwhile."""
-    digests = {file["path"]: file["digest"] for file in inputs}
-    for path, digest in files.select("path", "digest").rows():
-        before = digests.get(_absolute(path))
-        if before is not None and digest not in (None, before):
-            raise DataError(f"`{path}` changed while it was read", hint="run the same command again once it is whole")
-    return {
-        "files": [{**file, "path": _absolute(file["path"])} for file in files.to_dicts()],
-        "records": records,
-        "duplicates": records - samples,
-        "rejected": len(rejected),
-    }
 
 
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
@@ -224,11 +62,11 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
             "ledger": dict(result.ledger["step"].value_counts().sort("step").rows()),
             "examples": examples,
         }
-        out.notes += [_label(run), *result.notes]
+        out.notes += [label_of(run), *result.notes]
 
     # A folder with another model in it is another embedder: its identity enters the key, not the name it was called by.
     whole = settings | {"embedder": embedder.identity}
-    return _stage(run, "normalize", whole, _inputs(run, "tag"), make, talk)
+    return make_stage(run, "normalize", whole, stage_inputs(run, "tag"), make, talk)
 
 
 def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
@@ -255,9 +93,9 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
             "zipf": dataclasses.asdict(result.zipf),
             "incomplete": result.incomplete,
         }
-        out.notes.append(_label(run))
+        out.notes.append(label_of(run))
 
-    return _stage(run, "analyze", {}, _inputs(run, "tag", "normalize"), make, talk)
+    return make_stage(run, "analyze", {}, stage_inputs(run, "tag", "normalize"), make, talk)
 
 
 def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
@@ -320,10 +158,10 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
                 "mean_turns_std": 0.0 if turns is None else random.mean_turns_std,
             },
         }
-        out.notes += [_label(run), *result.notes]
+        out.notes += [label_of(run), *result.notes]
 
     whole = dataclasses.asdict(settings) | dataclasses.asdict(writes)
-    return _stage(run, "select", whole, _inputs(run, "tag", "normalize"), make, talk)
+    return make_stage(run, "select", whole, stage_inputs(run, "tag", "normalize"), make, talk)
 
 
 def run_all(
@@ -385,55 +223,9 @@ def _turn_complexity(run: Run, mode: str) -> NDArray[np.float64]:
     return turn_complexity(counted["tags"], groups, mode, ok=counted["status"])
 
 
-def _file_input(path: str) -> dict[str, Any]:
-    """Where a file is and what it holds; a remote one is told by its name alone."""
-    if path.startswith("hf://"):
-        return {"path": path, "bytes": None, "digest": None}
-    file = Path(_absolute(path))
-    try:
-        return {"path": str(file), "bytes": file.stat().st_size, "digest": file_digest(file)}
-    except OSError as error:
-        raise DataError(f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}") from None
-
-
-def _absolute(path: str) -> str:
-    """A path that holds from any folder: a later stage may be started elsewhere."""
-    return path if path.startswith("hf://") else str(Path(path).absolute())
-
-
-def _inputs(run: Run, *stages: str) -> dict[str, Any]:
-    return {"stages": {stage: run.digest(stage) for stage in stages}}
-
-
 def _recall(overlap: pl.DataFrame) -> list[dict[str, Any]]:
     """How much of the other sources' tags each source holds, on average; the widest first."""
     import polars as pl
 
     others = overlap.filter(pl.col("a") != pl.col("b")).group_by("a", maintain_order=True).agg(pl.mean("recall"))
     return others.sort("recall", descending=True, maintain_order=True).rename({"a": "source"}).to_dicts()
-
-
-def _label(run: Run) -> str:
-    """Who tagged: said wherever results show."""
-    return str(run.need("tag")["counts"]["label"])
-
-
-def _stage(
-    run: Run,
-    stage: str,
-    settings: Mapping[str, Any],
-    inputs: Mapping[str, Any],
-    make: Callable[[Output], None],
-    talk: Talk,
-    speed: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Makes a stage unless it stands, tells about it, and gives the summary that `--json` prints."""
-    fresh = not run.is_current(stage, settings=settings, inputs=inputs)
-    if fresh:
-        with talk.hearing(MemoryWarning), run.write(stage, settings=settings, inputs=inputs, speed=speed) as out:
-            make(out)
-    manifest = run.need(stage)
-    summary.tell(manifest, run.path / stage, talk, fresh=fresh)
-    told = {name: manifest[name] for name in ("stage", "counts", "notes", "seconds", "cost_usd")}
-    outputs = [str(run.path / stage / output["name"]) for output in manifest["outputs"]]
-    return {"run": str(run.path), **told, "fresh": fresh, "outputs": outputs}

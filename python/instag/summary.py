@@ -48,7 +48,10 @@ def _tag(counts: Mapping[str, Any], talk: Talk) -> None:
     )
     if counts.get("asked") or counts.get("reused"):
         tokens = counts["prompt_tokens"] + counts["completion_tokens"]
-        talk.line(f"  {counts['asked']:,} requests ({tokens:,} tokens); {counts['reused']:,} answers stood already")
+        usd = "" if counts.get("cost_usd") is None else f", ${counts['cost_usd']:,.4f}"
+        talk.line(
+            f"  {counts['asked']:,} requests ({tokens:,} tokens{usd}); {counts['reused']:,} answers stood already"
+        )
     for reason, count in counts["failed_by_reason"].items():
         talk.line(f"  failed: {reason}: {count:,}")
 

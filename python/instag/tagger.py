@@ -57,6 +57,8 @@ class TagSpeed:
     timeout_s: float = 120.0
     max_attempts: int = 6
     max_failure_rate: float = 0.05
+    budget_usd: float | None = None  # what the run may spend
+    prices: str | Path | None = None  # a table of your own
     output: str | None = None  # `json_schema`, `json_object` or `plain`; by default the strictest the endpoint takes
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class TagSpeed:
             raise ConfigError(f"`output` is {self.output!r}, which is none", hint=f"use one of {names}")
         for name in ("concurrency", "max_attempts"):
             _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
+        _check_number("budget_usd", self.budget_usd, above=0)
         _check_number("timeout_s", self.timeout_s, above=0, needed=True)
         _check_number("max_failure_rate", self.max_failure_rate, least=0, most=1, needed=True)
 
@@ -92,7 +95,10 @@ def _check_number(
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a tagger is: queries `done` of `total` (failed ones included) and what is out at the endpoint."""
+    """How far a tagger is: queries `done` of `total` (failed ones included), what is out at the endpoint, and the cost.
+
+    `usd` is spent, `expected_usd` what all will have cost; None where no price is known.
+    """
 
     done: int
     total: int
@@ -100,6 +106,8 @@ class Progress:
     in_flight: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usd: float | None = None
+    expected_usd: float | None = None
 
 
 ProgressHook: TypeAlias = Callable[[Progress], None]
