@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instag.answers import Answer, AnswerStore, request_key
@@ -180,9 +181,10 @@ class ChatTagger:
         if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
             raise too_many_failures(told.failed, told.rows, self._speed.max_failure_rate, told.examples)
 
-    def store(self) -> AnswerStore:
-        """Opens the store of answers."""
-        return AnswerStore(self._speed.answers)
+    def store(self, *, make: bool = True) -> AnswerStore:
+        """Opens the store of answers; where there is none, makes it, or gives an empty one in memory."""
+        path = self._speed.answers
+        return AnswerStore(path if make or (path is not None and Path(path).exists()) else None)
 
     def keys(self, queries: Iterable[str]) -> list[bytes]:
         """What the answers to queries are kept by."""

@@ -55,7 +55,7 @@ def plan(parts: Iterable[Pool], tagger: ChatTagger, *, cost: bool = False) -> Pl
     seen = Distinct()
     samples = queries = answered = prompt_tokens = replied = reply_tokens = 0
     single = True
-    with tagger.store() as store:
+    with tagger.store(make=False) as store:
         for part in parts:
             samples += len(part.samples)
             queries += len(part.queries)
