@@ -11,7 +11,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
@@ -40,6 +40,7 @@ _SECOND = (
     "ALTER TABLE answers ADD COLUMN cached_tokens INTEGER",  # of the prompt's, charged less
     "ALTER TABLE answers ADD COLUMN seconds REAL",  # from the request to its reply
     "ALTER TABLE answers ADD COLUMN mode TEXT",  # batch, or null: a live call
+    "CREATE TABLE earlier AS SELECT * FROM answers WHERE 0",  # what others took the place of
     "CREATE TABLE endpoints (url TEXT, model TEXT, form TEXT, PRIMARY KEY (url, model))",  # form: JSON
 )
 _UPGRADES = {0: (_FIRST, *_SECOND), 1: _SECOND}
@@ -137,21 +138,33 @@ class AnswerStore:
         except sqlite3.Error as error:
             raise self._error(error, "opened") from None
 
-    def put(self, answers: Iterable[Answer]) -> None:
-        """Commits answers, all or none; a key that is there already keeps its first answer.
+    def put(self, answers: Sequence[Answer], *, replace: bool = False) -> None:
+        """Commits answers, all or none; a key that is there already keeps its first answer, unless they `replace` it.
 
-        Raises `ArtifactError` where they can't be kept (the disk is full, or can't be written).
+        What is replaced is kept aside, in the table `earlier`. Raises `ArtifactError` where they can't be kept (the
+        disk is full, or can't be written).
         """
-        self._write(f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", map(astuple, answers))
+        rows = list(map(astuple, answers))
+        if not replace:
+            self._write((f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", rows))
+            return
+        self._write(
+            (
+                f"INSERT INTO earlier ({_COLUMNS}) SELECT {_COLUMNS} FROM answers WHERE key = ?",
+                [(answer.key,) for answer in answers],
+            ),
+            (f"INSERT OR REPLACE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", rows),
+        )
 
-    def _write(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> int:
-        """Commits a statement for every row, all or none; gives the number of rows that changed."""
+    def _write(self, *work: tuple[str, Sequence[tuple[Any, ...]]]) -> int:
+        """Commits statements, each for all its rows, all or none; gives the number of rows that changed."""
         with self._lock:
             try:
                 before = self._connection.total_changes
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    self._connection.executemany(statement, rows)
+                    for statement, rows in work:
+                        self._connection.executemany(statement, rows)
                     self._connection.execute("COMMIT")
                 except BaseException:
                     if self._connection.in_transaction:
@@ -203,8 +216,17 @@ class AnswerStore:
         taken, answers = 0, other.all()
         while batch := list(islice(answers, _COPIED_AT_ONCE)):
             statement = f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})"
-            taken += self._write(statement, map(astuple, batch))
+            taken += self._write((statement, list(map(astuple, batch))))
         return taken
+
+    def counts(self) -> list[dict[str, Any]]:
+        """Answers and tokens, by model as the replies name it, the most frequent first."""
+        found = self._rows(
+            "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens) FROM answers "
+            "GROUP BY model ORDER BY count(*) DESC, model"
+        )
+        names = "model", "answers", "prompt_tokens", "completion_tokens"
+        return [dict(zip(names, row, strict=True)) for row in found]
 
     def export(self) -> Iterator[str]:
         """Every answer as a line of JSON, by key (in hex); docs/tagging.md names the members."""
@@ -219,7 +241,7 @@ class AnswerStore:
     def remember(self, url: str, model: str, form: Mapping[str, Any]) -> None:
         """Keeps what was found out about an endpoint and a model, for the next run."""
         row = url, model, json.dumps(form, sort_keys=True)
-        self._write("INSERT OR REPLACE INTO endpoints (url, model, form) VALUES (?, ?, ?)", [row])
+        self._write(("INSERT OR REPLACE INTO endpoints (url, model, form) VALUES (?, ?, ?)", [row]))
 
     def __len__(self) -> int:
         ((count,),) = self._rows("SELECT count(*) FROM answers")
@@ -257,3 +279,12 @@ class AnswerStore:
         return ArtifactError(
             f"{self.name} can't be {done}: {said}", hint="check that the folder exists and can be written"
         )
+
+
+def open_existing(path: str | Path, *, not_at: str | Path | None = None) -> AnswerStore:
+    """Opens a store that is there; raises `ArtifactError` where it is not, or is the one at `not_at`."""
+    if not Path(path).is_file():
+        raise ArtifactError(f"`{path}` is no file", hint="name a store of answers; a run has one in RUN/answers.sqlite")
+    if not_at is not None and Path(path).resolve() == Path(not_at).resolve():
+        raise ArtifactError(f"`{path}` is the store to merge into", hint="name another one")
+    return AnswerStore(path)

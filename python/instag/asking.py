@@ -54,8 +54,9 @@ class Asking:
 
     `reason(answer)` tells why an answer can't be read, or None. `failed` holds the requests without an answer, by key;
     `asked`, `spending` and `models` (as the replies name them) tell of what was answered now. `reused` is for the
-    progress alone. Used in a `with`, whose end waits for all that was fed; where it is left by an error or Ctrl-C, what
-    is in flight is given up and what has arrived is committed.
+    progress alone; with `replace` an answer takes the place of the one in the store. Used in a `with`, whose end waits
+    for all that was fed; where it is left by an error or Ctrl-C, what is in flight is given up and what has arrived is
+    committed.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Asking:
         *,
         spending: Spending,
         max_failure_rate: float,
+        replace: bool = False,
         progress: ProgressHook | None = None,
         total: int | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class Asking:
         self.models: set[str] = set()
         self._store, self._endpoint, self._ask, self._reason = store, endpoint, ask, reason
         self._max_failure_rate = max_failure_rate
+        self._replace = replace
         self._progress = progress
         self._total = total
         self._unread = 0
@@ -117,7 +120,7 @@ class Asking:
         return key in self._fed or key in self.failed
 
     def feed(self, requests: Iterable[Request]) -> Batch:
-        """Takes requests that `has` does not know and the store has no answer of; returns at once."""
+        """Takes requests that `has` does not know, and whose answers in the store, if any, are to be replaced."""
         batch = Batch(0)
         found = [(request, batch) for request in requests]
         batch.left = len(found)
@@ -246,7 +249,8 @@ class Asking:
                 continue
             error: BaseException | None = None
             try:
-                await asyncio.to_thread(self._store.put, [answer for answer, _ in batch])
+                answers = [answer for answer, _ in batch]
+                await asyncio.to_thread(self._store.put, answers, replace=self._replace)
             except InstagError as refused:
                 error = refused
             waiting = [committed for _, committed in batch if not committed.done()]

@@ -149,7 +149,7 @@ class ChatTagger:
                 keys = self.keys(texts)
                 first = known.first(keys)
                 unknown = [at for at in first if asking is None or not asking.has(keys[at])]
-                missing = [unknown[at] for at in store.missing([keys[at] for at in unknown])]
+                missing = self._missing(store, keys, unknown)
                 if missing and asking is None:
                     self._recall_form(store, stack)
                     asking = stack.enter_context(self._asking(store, progress, total))
@@ -190,6 +190,18 @@ class ChatTagger:
         """What the answers to queries are kept by."""
         return [request_key({"model": self._model_identity, **self._request(text)}) for text in queries]
 
+    def _missing(self, store: AnswerStore, keys: Sequence[bytes], places: Sequence[int]) -> list[int]:
+        """The places whose keys have no answer, or one that is to be asked for again."""
+        missing = store.missing([keys[at] for at in places])
+        again: set[bytes] = set()
+        if (reasons := self._speed.retry_failed) is not None:
+            for answer in store.get([keys[at] for at in places]):
+                reason = self._parse(answer).reason
+                if reason is not None and reasons in ("all", reason):
+                    again.add(answer.key)
+        found = {places[at] for at in missing} | {at for at in places if keys[at] in again}
+        return [at for at in places if at in found]
+
     def _asking(self, store: AnswerStore, progress: ProgressHook | None, total: int | None) -> Asking:
         speed = self._speed
         return Asking(
@@ -204,6 +216,7 @@ class ChatTagger:
             lambda answer: self._parse(answer).reason,
             spending=Spending(self.price, budget_usd=speed.budget_usd, max_tokens=self._settings.max_tokens),
             max_failure_rate=speed.max_failure_rate,
+            replace=speed.retry_failed is not None,
             progress=progress,
             total=total,
         )

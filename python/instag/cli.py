@@ -3,141 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from instag.errors import InstagError
+from instag.flags import NORMALIZE, SELECT, TAG, said, with_flags
 from instag.memory import peak_memory_bytes
 from instag.progress import Talk, shown_lines
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-_SCHEMAS = "alpaca, sharegpt, messages, preference, prompt-completion, question-answer, text, turns, instances"
-_STEPS = ["frequency", "rule", "semantic", "association"]
-
-# The flags of each stage: name -> what click is told; `instag run` takes them all. A flag that was not given is None:
-# then the TOML file decides, then the default, which stands in the settings dataclass and is repeated here for people.
-_TAG: dict[str, dict[str, Any]] = {
-    "tagger": {
-        "type": click.Choice(["openai", "keyphrase"]),
-        "help": "Any OpenAI-compatible endpoint (`openai`, default), or the offline baseline (`keyphrase`).",
-    },
-    "model": {"metavar": "M", "help": "The model that tags."},
-    "base_url": {
-        "metavar": "U",
-        "help": "The endpoint, e.g. http://localhost:8000/v1 (default OPENAI_BASE_URL, OpenAI).",
-    },
-    "prompt": {"metavar": "paper|FILE", "help": "The paper's prompt (default), or a file with `{query}` in it."},
-    "answers": {"metavar": "PATH", "help": "Store of paid answers; runs may share one (default RUN/answers.sqlite)."},
-    "output": {
-        "type": click.Choice(["json_schema", "json_object", "plain"]),
-        "help": "Form of the replies (default: the strictest that the endpoint takes, found by trying).",
-    },
-    "concurrency": {
-        "type": click.IntRange(1),
-        "metavar": "N",
-        "help": "Requests in flight, at most (default 512; how many are is found by trying).",
-    },
-    "budget_usd": {
-        "flag": "--budget",
-        "type": float,
-        "metavar": "USD",
-        "help": "Stop before the answers of this run have cost more.",
-    },
-    "prices": {"metavar": "FILE", "help": "A table of prices of your own (TOML), before the built-in one."},
-    "max_failure_rate": {
-        "type": click.FloatRange(0, 1),
-        "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",
-    },
-    "schema": {"metavar": "S", "help": f"Force one schema instead of detecting it: {_SCHEMAS}."},
-    "source_column": {"metavar": "NAME", "help": "The member that names a record's source (default: the file's stem)."},
-    "limit": {"type": click.IntRange(1), "metavar": "N", "help": "Read only the first N samples of the pool."},
-}
-_NORMALIZE: dict[str, dict[str, Any]] = {
-    "min_count": {"type": int, "help": "Frequency filtering: drop raw tags held by fewer queries (default 20)."},
-    "max_cosine_distance": {
-        "type": float,
-        "metavar": "D",
-        "help": "Semantic aggregation: merge up to here (default the embedder's own; 0.05 belongs to PhraseBERT).",
-    },
-    "min_rule_count": {"type": int, "help": "Association: queries a rule must hold in (default 40)."},
-    "min_rule_confidence": {"type": float, "help": "Association: confidence a rule must have (default 0.99)."},
-    "embedder": {
-        "metavar": "NAME",
-        "help": "`lexical` (default, no model), `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.",
-    },
-    "linkage": {
-        "type": click.Choice(["single", "complete"]),
-        "help": "How near tags form groups (default single: the paper's DBSCAN).",
-    },
-    "neighbors": {"type": click.Choice(["auto", "exact", "hnsw"]), "help": "How near tags are found (default auto)."},
-    "stemmer": {"metavar": "porter|none|LANG", "help": "Stemmer of the rule step (default porter)."},
-    "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
-    "skip": {"multiple": True, "type": click.Choice(_STEPS), "help": "Leave a step out; may be repeated."},
-}
-_SELECT: dict[str, dict[str, Any]] = {
-    "k": {"type": int, "metavar": "N", "help": "Samples to select (default 6000)."},
-    "method": {
-        "type": click.Choice(["complexity-first", "random", "complexity", "coverage"]),
-        "help": "How (default complexity-first, the paper's Algorithm 1).",
-    },
-    "complexity": {
-        "type": click.Choice(["union", "mean-per-turn", "max-turn"]),
-        "help": "Tags of a chat: of all turns together (default), the mean of its turns, or its largest turn.",
-    },
-    "seed": {"type": int, "help": "Seed of `random` (default 0)."},
-    "format": {
-        "type": click.Choice(["original", "messages"]),
-        "help": "`selected.jsonl` as the sources have it (default), or in one uniform schema.",
-    },
-    "allow_partial": {
-        "is_flag": True,
-        "default": None,
-        "help": "Also select samples with a turn whose tagging failed.",
-    },
-}
-
-
-def _limit_threads(ctx: click.Context, _: click.Parameter, threads: int | None) -> None:
-    """Tells every pool of threads its size; none of them is started before its library is imported, in a stage."""
-    if threads is not None and not ctx.resilient_parsing:
-        os.environ |= dict.fromkeys(_POOLS, str(threads))
-
-
 _MORE_MEMORY = "work on shards (`instag import FOLDER`), on fewer samples (`--limit`), or with more memory"
-_POOLS = ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
-
-
-def _with(*groups: dict[str, dict[str, Any]]) -> Callable[[F], F]:
-    """The flags of the stages named, and the three every command has."""
-
-    def add(command: F) -> F:
-        command = click.option(
-            "--threads",
-            type=click.IntRange(1),
-            metavar="N",
-            expose_value=False,
-            is_eager=True,
-            callback=_limit_threads,
-            help="Threads to work with (default: one a core). The result is the same with any number.",
-        )(command)
-        command = click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")(command)
-        command = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")(command)
-        for name, told in reversed([flag for group in groups for flag in group.items()]):
-            flag = told.get("flag", "--" + name.replace("_", "-"))
-            command = click.option(flag, name, **{key: value for key, value in told.items() if key != "flag"})(command)
-        return command
-
-    return add
-
-
-def _said(options: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
-    """What was said on the command line for one stage."""
-    return {name: options[name] for name in group if options[name] not in (None, ())}
 
 
 def _finish(summary: Mapping[str, Any], as_json: bool) -> None:
@@ -152,7 +29,7 @@ class _InOrder(click.Group):
         return sorted(self.commands, key=_ORDER.index)
 
 
-_ORDER = ["run", "tag", "import", "normalize", "analyze", "select", "export", "show", "bench"]
+_ORDER = ["run", "tag", "import", "normalize", "analyze", "select", "export", "show", "answers", "bench"]
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -186,7 +63,7 @@ def cli() -> None:
 @click.argument("files", nargs=-1, required=True)
 @click.option("--run", "run_path", required=True, metavar="RUN", help="The run folder to write to.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and what it would cost; ask and write nothing.")
-@_with(_TAG)
+@with_flags(TAG)
 def tag(files: tuple[str, ...], run_path: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Read FILES and tag every user query.
 
@@ -195,7 +72,7 @@ def tag(files: tuple[str, ...], run_path: str, dry_run: bool, as_json: bool, qui
     from instag.tag_stages import tag_plan, tag_stage
 
     make = tag_plan if dry_run else tag_stage
-    _finish(make(run_path, files, _said(options, _TAG), Talk(quiet=quiet)), as_json)
+    _finish(make(run_path, files, said(options, TAG), Talk(quiet=quiet)), as_json)
 
 
 @cli.command(name="import")
@@ -204,7 +81,7 @@ def tag(files: tuple[str, ...], run_path: str, dry_run: bool, as_json: bool, qui
 @click.option("--column", default="tags", show_default=True, help="The column of tags.")
 @click.option("--id-column", help="The column of ids (default: FILE:ROW).")
 @click.option("--source-column", help="The column that names the source (default: the file's stem).")
-@_with()
+@with_flags()
 def import_(
     tags: tuple[str, ...],
     run_path: str,
@@ -228,7 +105,7 @@ def import_(
 
 @cli.command()
 @click.argument("run", metavar="RUN")
-@_with(_NORMALIZE)
+@with_flags(NORMALIZE)
 def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Make the tags consistent, by the paper's four steps.
 
@@ -236,12 +113,12 @@ def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """
     from instag import stages
 
-    _finish(stages.normalize_stage(run, _said(options, _NORMALIZE), Talk(quiet=quiet)), as_json)
+    _finish(stages.normalize_stage(run, said(options, NORMALIZE), Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
 @click.argument("run", metavar="RUN")
-@_with()
+@with_flags()
 def analyze(run: str, as_json: bool, quiet: bool) -> None:
     """Measure diversity, complexity and overlap of the sources."""
     from instag import stages
@@ -251,7 +128,7 @@ def analyze(run: str, as_json: bool, quiet: bool) -> None:
 
 @cli.command()
 @click.argument("run", metavar="RUN")
-@_with(_SELECT)
+@with_flags(SELECT)
 def select(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Pick the subset: RUN/select/selected.jsonl.
 
@@ -259,13 +136,13 @@ def select(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """
     from instag import stages
 
-    _finish(stages.select_stage(run, _said(options, _SELECT), Talk(quiet=quiet)), as_json)
+    _finish(stages.select_stage(run, said(options, SELECT), Talk(quiet=quiet)), as_json)
 
 
 @cli.command(name="run")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--run", "run_path", metavar="RUN", help="The run folder to write to.")
-@_with(_TAG, _NORMALIZE, _SELECT)
+@with_flags(TAG, NORMALIZE, SELECT)
 def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """All stages: tag, normalize, analyze, select.
 
@@ -273,8 +150,8 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
     """
     from instag import stages
 
-    groups = {"tag": _TAG, "normalize": _NORMALIZE, "select": _SELECT}
-    said = {stage: _said(options, group) for stage, group in groups.items()}
+    groups = {"tag": TAG, "normalize": NORMALIZE, "select": SELECT}
+    said = {stage: said(options, group) for stage, group in groups.items()}
     known = {stage: set(group) for stage, group in groups.items()}
     _finish(stages.run_all(files, run_path, said, known, Talk(quiet=quiet)), as_json)
 
@@ -283,7 +160,7 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
 @click.argument("run", metavar="RUN")
 @click.option("--annotated", is_flag=True, help="Every record with its tags, their count and its rank.")
 @click.option("--out", metavar="FILE", help="Where to (default RUN/annotated.jsonl; `-` for stdout).")
-@_with()
+@with_flags()
 def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: bool) -> None:
     """Write the records with what was found out about them."""
     if not annotated:
@@ -297,7 +174,7 @@ def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: boo
 
 @cli.command()
 @click.argument("run", metavar="RUN")
-@_with()
+@with_flags()
 def show(run: str, as_json: bool, quiet: bool) -> None:
     """Say what stands, what is stale, and what failed."""
     from instag.exporting import show as show_run
@@ -324,7 +201,7 @@ def show(run: str, as_json: bool, quiet: bool) -> None:
     metavar="FILE",
     help="For `read`: JSON lines of yours in place of made-up ones, repeated to N records; may be repeated.",
 )
-@_with()
+@with_flags()
 @click.pass_context
 def bench(
     ctx: click.Context, subject: str, samples: int, peers: bool, inputs: tuple[str, ...], as_json: bool, quiet: bool
@@ -364,6 +241,50 @@ def bench(
         found.close()
         print("interrupted: temporary files are removed", file=sys.stderr)
         ctx.exit(130)
+
+
+@cli.group()
+def answers() -> None:
+    """Look after stores of paid answers: count, merge, export."""
+
+
+@answers.command()
+@click.argument("store")
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON on stdout.")
+def count(store: str, as_json: bool) -> None:
+    """Count the answers of STORE and their tokens, by model."""
+    from instag.answers import open_existing
+
+    with open_existing(store) as opened:
+        counts = opened.counts()
+    if as_json:
+        click.echo(json.dumps(counts, ensure_ascii=False))
+    else:
+        Talk().table(["model", "answers", "prompt tokens", "completion tokens"], [list(row.values()) for row in counts])
+
+
+@answers.command()
+@click.argument("into")
+@click.argument("stores", nargs=-1, required=True)
+def merge(into: str, stores: tuple[str, ...]) -> None:
+    """Take over into INTO (made where it is not there) the answers of STORES that it has none of."""
+    from instag.answers import AnswerStore, open_existing
+
+    with AnswerStore(into) as target:
+        for store in stores:
+            with open_existing(store, not_at=into) as source:
+                Talk().line(f"`{store}`: {target.merge(source):,} of {len(source):,} answers were new")
+
+
+@answers.command("export")
+@click.argument("store")
+def export_answers(store: str) -> None:
+    """Print the answers of STORE as JSON lines."""
+    from instag.answers import open_existing
+
+    with open_existing(store) as opened:
+        for line in opened.export():
+            click.echo(line)
 
 
 def main(arguments: list[str] | None = None) -> None:

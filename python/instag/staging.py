@@ -46,9 +46,11 @@ def make_stage(
     make: Callable[[Output], None],
     talk: Talk,
     speed: Mapping[str, Any] | None = None,
+    *,
+    again: bool = False,
 ) -> dict[str, Any]:
-    """Makes a stage unless it stands, tells about it, and gives the summary that `--json` prints."""
-    fresh = not run.is_current(stage, settings=settings, inputs=inputs)
+    """Makes a stage unless it stands (or `again`), tells about it, and gives the summary that `--json` prints."""
+    fresh = again or not run.is_current(stage, settings=settings, inputs=inputs)
     if fresh:
         with talk.hearing(MemoryWarning), run.write(stage, settings=settings, inputs=inputs, speed=speed) as out:
             make(out)

@@ -117,7 +117,7 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
 
     settings = {"tagger": dict(tagger.identity), **reading}
     told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}
-    return make_stage(run, "tag", settings, {"files": inputs}, make, talk, told)
+    return make_stage(run, "tag", settings, {"files": inputs}, make, talk, told, again=speed.retry_failed is not None)
 
 
 def _settled(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from instag.errors import ConfigError
 from instag.ladder import FORMATS
 from instag.limiter import MOST
+from instag.replies import REASONS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +58,7 @@ class TagSpeed:
     timeout_s: float = 120.0
     max_attempts: int = 6
     max_failure_rate: float = 0.05
+    retry_failed: str | None = None  # ask again for answers that could not be read: `all`, or of one reason
     budget_usd: float | None = None  # what the run may spend
     prices: str | Path | None = None  # a table of your own
     output: str | None = None  # `json_schema`, `json_object` or `plain`; by default the strictest the endpoint takes
@@ -65,6 +67,11 @@ class TagSpeed:
         if self.output is not None and self.output not in FORMATS:
             names = ", ".join(f"`{name}`" for name in FORMATS)
             raise ConfigError(f"`output` is {self.output!r}, which is none", hint=f"use one of {names}")
+        if self.retry_failed is not None and self.retry_failed not in ("all", *REASONS):
+            names = ", ".join(f"`{name}`" for name in ("all", *REASONS))
+            raise ConfigError(
+                f"`retry_failed` is {self.retry_failed!r}, which is no reason", hint=f"use one of {names}"
+            )
         for name in ("concurrency", "max_attempts"):
             _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
         _check_number("budget_usd", self.budget_usd, above=0)

@@ -1,0 +1,139 @@
+"""The flags of the command line: what click is told of each, and how they become settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SCHEMAS = "alpaca, sharegpt, messages, preference, prompt-completion, question-answer, text, turns, instances"
+_STEPS = ["frequency", "rule", "semantic", "association"]
+
+# The flags of each stage: name -> what click is told; `instag run` takes them all. A flag that was not given is None:
+# then the TOML file decides, then the default, which stands in the settings dataclass and is repeated here for people.
+TAG: dict[str, dict[str, Any]] = {
+    "tagger": {
+        "type": click.Choice(["openai", "keyphrase"]),
+        "help": "Any OpenAI-compatible endpoint (`openai`, default), or the offline baseline (`keyphrase`).",
+    },
+    "model": {"metavar": "M", "help": "The model that tags."},
+    "base_url": {
+        "metavar": "U",
+        "help": "The endpoint, e.g. http://localhost:8000/v1 (default OPENAI_BASE_URL, OpenAI).",
+    },
+    "prompt": {"metavar": "paper|FILE", "help": "The paper's prompt (default), or a file with `{query}` in it."},
+    "answers": {"metavar": "PATH", "help": "Store of paid answers; runs may share one (default RUN/answers.sqlite)."},
+    "output": {
+        "type": click.Choice(["json_schema", "json_object", "plain"]),
+        "help": "Form of the replies (default: the strictest that the endpoint takes, found by trying).",
+    },
+    "concurrency": {
+        "type": click.IntRange(1),
+        "metavar": "N",
+        "help": "Requests in flight, at most (default 512; how many are is found by trying).",
+    },
+    "retry_failed": {
+        "is_flag": False,
+        "flag_value": "all",
+        "metavar": "[REASON]",
+        "help": "Ask again for what failed, or what failed for one reason: `--retry-failed=not_json`.",
+    },
+    "budget_usd": {
+        "flag": "--budget",
+        "type": float,
+        "metavar": "USD",
+        "help": "Stop before the answers of this run have cost more.",
+    },
+    "prices": {"metavar": "FILE", "help": "A table of prices of your own (TOML), before the built-in one."},
+    "max_failure_rate": {
+        "type": click.FloatRange(0, 1),
+        "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",
+    },
+    "schema": {"metavar": "S", "help": f"Force one schema instead of detecting it: {_SCHEMAS}."},
+    "source_column": {"metavar": "NAME", "help": "The member that names a record's source (default: the file's stem)."},
+    "limit": {"type": click.IntRange(1), "metavar": "N", "help": "Read only the first N samples of the pool."},
+}
+NORMALIZE: dict[str, dict[str, Any]] = {
+    "min_count": {"type": int, "help": "Frequency filtering: drop raw tags held by fewer queries (default 20)."},
+    "max_cosine_distance": {
+        "type": float,
+        "metavar": "D",
+        "help": "Semantic aggregation: merge up to here (default the embedder's own; 0.05 belongs to PhraseBERT).",
+    },
+    "min_rule_count": {"type": int, "help": "Association: queries a rule must hold in (default 40)."},
+    "min_rule_confidence": {"type": float, "help": "Association: confidence a rule must have (default 0.99)."},
+    "embedder": {
+        "metavar": "NAME",
+        "help": "`lexical` (default, no model), `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.",
+    },
+    "linkage": {
+        "type": click.Choice(["single", "complete"]),
+        "help": "How near tags form groups (default single: the paper's DBSCAN).",
+    },
+    "neighbors": {"type": click.Choice(["auto", "exact", "hnsw"]), "help": "How near tags are found (default auto)."},
+    "stemmer": {"metavar": "porter|none|LANG", "help": "Stemmer of the rule step (default porter)."},
+    "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
+    "skip": {"multiple": True, "type": click.Choice(_STEPS), "help": "Leave a step out; may be repeated."},
+}
+SELECT: dict[str, dict[str, Any]] = {
+    "k": {"type": int, "metavar": "N", "help": "Samples to select (default 6000)."},
+    "method": {
+        "type": click.Choice(["complexity-first", "random", "complexity", "coverage"]),
+        "help": "How (default complexity-first, the paper's Algorithm 1).",
+    },
+    "complexity": {
+        "type": click.Choice(["union", "mean-per-turn", "max-turn"]),
+        "help": "Tags of a chat: of all turns together (default), the mean of its turns, or its largest turn.",
+    },
+    "seed": {"type": int, "help": "Seed of `random` (default 0)."},
+    "format": {
+        "type": click.Choice(["original", "messages"]),
+        "help": "`selected.jsonl` as the sources have it (default), or in one uniform schema.",
+    },
+    "allow_partial": {
+        "is_flag": True,
+        "default": None,
+        "help": "Also select samples with a turn whose tagging failed.",
+    },
+}
+
+
+def _limit_threads(ctx: click.Context, _: click.Parameter, threads: int | None) -> None:
+    """Tells every pool of threads its size; none of them is started before its library is imported, in a stage."""
+    if threads is not None and not ctx.resilient_parsing:
+        os.environ |= dict.fromkeys(_POOLS, str(threads))
+
+
+_POOLS = ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"]
+
+
+def with_flags(*groups: dict[str, dict[str, Any]]) -> Callable[[F], F]:
+    """The flags of the stages named, and the three every command has."""
+
+    def add(command: F) -> F:
+        command = click.option(
+            "--threads",
+            type=click.IntRange(1),
+            metavar="N",
+            expose_value=False,
+            is_eager=True,
+            callback=_limit_threads,
+            help="Threads to work with (default: one a core). The result is the same with any number.",
+        )(command)
+        command = click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")(command)
+        command = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")(command)
+        for name, told in reversed([flag for group in groups for flag in group.items()]):
+            flag = told.get("flag", "--" + name.replace("_", "-"))
+            command = click.option(flag, name, **{key: value for key, value in told.items() if key != "flag"})(command)
+        return command
+
+    return add
+
+
+def said(options: Mapping[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said on the command line for one stage."""
+    return {name: options[name] for name in group if options[name] not in (None, ())}
