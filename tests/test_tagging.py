@@ -396,3 +396,18 @@ def test_identity_holds_what_decides_and_nothing_else() -> None:
     assert one.identity == two.identity
     assert ChatTagger(TagSettings(model="m")).identity != one.identity
     assert ChatTagger(TagSettings(keep_truncated=True)).identity != one.identity
+
+
+def test_the_key_may_stand_in_a_file(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    served = serve(key="sk-from-a-file")
+    path = tmp_path / "key"
+    path.write_text("sk-from-a-file\n")
+    assert tag(served, queries(2), tmp_path, key_file=path).usage.asked == 2
+    for text in ("", "one\ntwo\n", "not a key\n"):
+        path.write_text(text)
+        with pytest.raises(instag.ConfigError, match=r"the key file .* holds") as caught:
+            tag(served, queries(3), tmp_path, key_file=path)
+        assert not text or text.split()[0] + " " not in str(caught.value).replace("one line", "")
+    with pytest.raises(instag.ConfigError, match="can't be read: no such file"):
+        tag(served, queries(3), tmp_path, key_file=tmp_path / "absent")

@@ -208,6 +208,7 @@ class ChatTagger:
             store,
             Endpoint(
                 speed.base_url,
+                key_file=speed.key_file,
                 concurrency=speed.concurrency,
                 timeout_s=speed.timeout_s,
                 max_attempts=speed.max_attempts,

@@ -146,7 +146,7 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
         return f"{source}={os.path.normpath(path.parent / file)}"
 
     stages = {stage: dict(config[stage]) for stage in known}
-    for stage, name in (("tag", "answers"), ("tag", "prompt")):
+    for stage, name in (("tag", "answers"), ("tag", "prompt"), ("tag", "key_file"), ("tag", "prices")):
         value = stages[stage].get(name)
         if isinstance(value, str) and (name != "prompt" or (path.parent / value).is_file()):
             stages[stage][name] = str(path.parent / value)

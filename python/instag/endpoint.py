@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from json import JSONDecodeError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -67,15 +68,16 @@ class NoReply(Exception):  # noqa: N818 - a reply to try again, not an error of 
 class Endpoint:
     """The client of one endpoint and what is known of its health, for the requests of one run.
 
-    The key comes from the environment (`OPENAI_API_KEY`) and goes into the requests' header, nowhere else. With a
-    `base_url` and no key the word `none` goes in its place, which most servers of one's own take. Raises `ConfigError`
-    where the public endpoint is meant and there is no key.
+    The key comes from the environment (`OPENAI_API_KEY`) or a file and goes into the requests' header, nowhere else.
+    With a `base_url` and no key the word `none` goes in its place, which most servers of one's own take. Raises
+    `ConfigError` where the public endpoint is meant and there is no key.
     """
 
     def __init__(
         self,
         base_url: str | None = None,
         *,
+        key_file: str | Path | None = None,
         concurrency: int = MOST,
         timeout_s: float = 120.0,
         max_attempts: int = 6,
@@ -83,11 +85,11 @@ class Endpoint:
     ) -> None:
         self.url = base_url or os.environ.get(URL_VARIABLE) or PUBLIC_URL
         self.name = f"`{redact(self.url)}`"
-        self._key = os.environ.get(KEY_VARIABLE) or None
+        self._key = read_key(key_file) if key_file is not None else os.environ.get(KEY_VARIABLE) or None
         if self._key is None and urlsplit(self.url).hostname == urlsplit(PUBLIC_URL).hostname:
             raise ConfigError(
                 f"no API key: `{KEY_VARIABLE}` is not set",
-                hint=f"set `{KEY_VARIABLE}`, name a server of your own with `--base-url`, "
+                hint=f"set `{KEY_VARIABLE}` or give `--key-file`, name a server of your own with `--base-url`, "
                 "or use the offline baseline: `--tagger keyphrase`",
             )
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
@@ -255,6 +257,20 @@ class Endpoint:
     def _shown(self, text: str) -> str:
         text = " ".join(text.replace(self._key, "***").split() if self._key else text.split())
         return redact(text if len(text) <= 200 else text[:200] + "...")
+
+
+def read_key(path: str | Path) -> str:
+    """The key in a file, its one line that is not blank; a `ConfigError` never shows what the file holds."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise ConfigError(f"the key file `{path}` is not text", hint="save the key alone, as one line") from None
+    except OSError as error:
+        raise ConfigError(f"the key file `{path}` can't be read: {(error.strerror or str(error)).lower()}") from None
+    if len(lines) != 1 or not lines[0].isascii() or not lines[0].isprintable() or " " in lines[0]:
+        what = f"{len(lines)} lines" if len(lines) != 1 else "a line that is no key"
+        raise ConfigError(f"the key file `{path}` holds {what}", hint="save the key alone, as one line")
+    return lines[0]
 
 
 def _not_reached(error: BaseException) -> str | None:

@@ -25,6 +25,7 @@ TAG: dict[str, dict[str, Any]] = {
         "metavar": "U",
         "help": "The endpoint, e.g. http://localhost:8000/v1 (default OPENAI_BASE_URL, OpenAI).",
     },
+    "key_file": {"metavar": "FILE", "help": "The file with the API key (default: OPENAI_API_KEY)."},
     "prompt": {"metavar": "paper|FILE", "help": "The paper's prompt (default), or a file with `{query}` in it."},
     "answers": {"metavar": "PATH", "help": "Store of paid answers; runs may share one (default RUN/answers.sqlite)."},
     "output": {

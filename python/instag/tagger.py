@@ -53,6 +53,7 @@ class TagSpeed:
     """What decides only where, how fast and how patiently the tags are made."""
 
     base_url: str | None = None
+    key_file: str | Path | None = None
     answers: str | Path | None = "answers.sqlite"
     concurrency: int = MOST
     timeout_s: float = 120.0
