@@ -42,7 +42,7 @@ def test_the_first_answer_to_a_request_stays(tmp_path: Path) -> None:
 def test_more_keys_than_one_query_takes() -> None:
     keys = [index.to_bytes(4, "big") for index in range(5_000)]
     with AnswerStore(None) as store:
-        store.put(answer(key) for key in keys[::2])
+        store.put([answer(key) for key in keys[::2]])
         assert store.missing(keys) == list(range(1, 5_000, 2))
         assert len(list(store.get(keys))) == 2_500
 
@@ -105,7 +105,7 @@ def test_a_full_disk_loses_nothing_that_was_committed(tmp_path: Path) -> None:
         store.put([answer(b"a", "kept")])
         store._connection.execute("PRAGMA max_page_count = 8")  # SQLite then says what it says of a full disk
         with pytest.raises(ArtifactError, match="the disk is full"):
-            store.put(answer(bytes([index]) * 32, "x" * 1000) for index in range(100))
+            store.put([answer(bytes([index]) * 32, "x" * 1000) for index in range(100)])
     with AnswerStore(path) as store:
         assert [found.answer for found in store.get([b"a"])] == ["kept"]
         assert len(store) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ TEXTS = [f"Query {index}" for index in range(200)]
 
 def test_what_could_not_be_read_is_asked_again_by_reason(serve: Serve, tmp_path: Path) -> None:
     served = serve(replies={"prose": 0.1, "truncated": 0.1})
-    settings = {"base_url": served.base_url, "answers": tmp_path / "a.sqlite", "max_failure_rate": 1.0}
+    settings: dict[str, Any] = {"base_url": served.base_url, "answers": tmp_path / "a.sqlite", "max_failure_rate": 1.0}
     first = instag.tag(TEXTS, **settings)
     failed = first.counts["failed_by_reason"]
     assert set(failed) == {"not_json", "truncated"}

@@ -151,9 +151,9 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
     from instag import stages
 
     groups = {"tag": TAG, "normalize": NORMALIZE, "select": SELECT}
-    said = {stage: said(options, group) for stage, group in groups.items()}
+    told = {stage: said(options, group) for stage, group in groups.items()}
     known = {stage: set(group) for stage, group in groups.items()}
-    _finish(stages.run_all(files, run_path, said, known, Talk(quiet=quiet)), as_json)
+    _finish(stages.run_all(files, run_path, told, known, Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
