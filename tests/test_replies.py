@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +160,16 @@ def assert_sound(text: str) -> Reply:
     return reply
 
 
+def assert_in_place(text: str, tags: Iterable[str]) -> None:
+    """Every tag stands where a tag belongs: behind the key `tag` where there is one, else as an item of a list."""
+    there = clean(re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match.group(1), 16)), text))
+    place = r"tag\W{0,9}:" if re.search(r"\btag\W{0,3}:(?!\s*\[)", there, re.IGNORECASE) else r"[\[,\]}\"'\n:]"
+    for tag in tags:
+        words = r"[\W_]*(?:\\[bfnrt][\W_]*)?".join(re.escape(char) for char in tag if char.isalnum())
+        if words and f'"tag": "{tag}"' not in there:
+            assert re.search(rf"{place}[\W_]*?(?:\\[bfnrt]\W*)?{words}", there, re.IGNORECASE), (tag, text)
+
+
 def flat(text: str) -> str:
     r"""Letters and digits alone, `\uXXXX` as its character and other escapes without what they name."""
     text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match.group(1), 16)), text)
@@ -190,18 +202,31 @@ def as_json(words: list[str], form: int) -> str:
     """Tags as the paper's prompt asks for them, dressed in one of some forms."""
     listed: list[Any] = [{"tag": word, "explanation": f'it asks for "{word}", it\'s said'} for word in words]
     text = json.dumps(listed, ensure_ascii=False, indent=form % 3 or None)
-    return [text, f"```json\n{text}\n```", f"Here are the tags:\n{text}", f'{{"tags": {text}}}', repr(listed)][form % 5]
+    dressed = [text, f"```json\n{text}\n```", f"Here are the tags:\n{text}", f'{{"tags": {text}}}', repr(listed)]
+    return [*dressed, json.dumps({"tags": listed}), json.dumps({"tags": words})][form % 7]
+
+
+FUZZ = int(os.environ.get("INSTAG_FUZZ", "100000"))
 
 
 def test_mutated_real_replies_never_raise_and_never_invent(data: Path) -> None:
-    """100,000 mutations of the real replies, half of them as they are, half as the JSON the paper's prompt asks for."""
+    """`INSTAG_FUZZ` mutations of the real replies, half as they are, half as JSON in the forms that are asked for."""
     chance = random.Random(0)
     found = [reply for _, reply, _ in real_replies(data)]
     sources = found + [as_json(re.findall(r"[\w-]+", text)[1:], at) for at, text in enumerate(found)]
     for text in sources[len(found) :]:
         assert parse(text).reason is None
-    for _ in range(100_000):
-        assert_sound(mutated(chance.choice(sources), chance))
+    labels = dict.fromkeys([*FIRST, *SECOND])
+    read = 0
+    for _ in range(FUZZ):
+        text = mutated(chance.choice(sources), chance)
+        reply = assert_sound(text)
+        assert_in_place(text, [tag for tag, _ in reply.tags])
+        closed = parse_labels(text, labels)
+        assert closed.reason is None or closed.reason in REASONS
+        assert all(label in labels and label in text.lower() for label, _ in closed.tags), (closed, text)
+        read += reply.reason is None
+    assert read > FUZZ // 10  # else the mutations are too wild to tell
 
 
 TASKS = ["math", "coding", "writing", "info-seek", "role-play", "procedure"]

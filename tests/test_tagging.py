@@ -20,7 +20,7 @@ from conftest import Served
 from instag import Tagging, answers
 from instag.chat import ChatTagger
 from instag.endpoint import retry_after_s
-from instag.prompt import load_prompt, messages
+from instag.prompt import load_prompt
 from instag.tagger import Progress, TagSettings, TagSpeed, tagged_schema
 
 Serve = Callable[..., Served]
@@ -32,7 +32,7 @@ def queries(count: int) -> list[str]:
 
 def expected(texts: list[str]) -> list[list[str]]:
     """The tags that the server gives to the queries in the paper's prompt."""
-    return [server.tags_of(messages(load_prompt("paper"), text)[0]["content"]) for text in texts]
+    return [server.tags_of(load_prompt("paper").messages(text)[0]["content"]) for text in texts]
 
 
 def tag(served: Served, data: Any, folder: Path, **settings: Any) -> Tagging:
@@ -340,7 +340,7 @@ def test_a_prompt_needs_a_place_for_the_query_and_utf_8(tmp_path: Path) -> None:
     with pytest.raises(instag.ConfigError, match="not UTF-8: byte 0 is 0xc9"):
         load_prompt(path)
     path.write_bytes(b"\xef\xbb\xbfTag this:\r\n{query}\r\n")
-    assert load_prompt(path) == "Tag this:\n{query}"
+    assert load_prompt(path).template == (("user", "Tag this:\n{query}"),)
 
 
 @pytest.mark.parametrize("data", [3, pl.Series([1]), [["a"]], pl.Series(["a", None]), ["a", None]])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -21,11 +21,13 @@ from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_man
 from instag.counting import Distinct
 from instag.endpoint import Endpoint, NoReply, redact
 from instag.errors import ConfigError
-from instag.ladder import Form
+from instag.ladder import OPEN_SCHEMA, Form, closed_schema
 from instag.limiter import MOST
 from instag.pricing import find_price
-from instag.prompt import load_prompt, messages
-from instag.replies import READER, Reply, clean, parse
+from instag.prompt import load_prompt
+from instag.redaction import open_redactor
+from instag.replies import READER, Reply, clean, parse, parse_labels
+from instag.shortening import shorten
 from instag.spending import Spending
 from instag.tagger import ProgressHook, TagSettings, TagSpeed, tagged_schema
 from instag.tokens import TOKENS_A_REQUEST, Tokens, token_counter
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
 
 _PARTS_HELD = 16  # read before the first of them is done
+_NOTHING: Counter[str] = Counter()
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Usage:
     """What a call of `tag` asked for: requests answered now, answers that were there, and the tokens of each.
 
     `cached_tokens` are those of the prompts that the endpoint had cached; `cost_usd` is None where no price is known.
+    Of the distinct queries `cut_queries` were cut and `redacted_queries` redacted; `redacted` counts what, by kind.
     """
 
     asked: int = 0
@@ -53,6 +57,18 @@ class Usage:
     cost_usd: float | None = None
     prompt_tokens_reused: int = 0
     completion_tokens_reused: int = 0
+    cut_queries: int = 0
+    redacted_queries: int = 0
+    redacted: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A query as it is sent: redacted, then cut; how often each kind was redacted, and whether it was cut."""
+
+    text: str
+    redacted: Mapping[str, int]
+    cut: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,15 @@ class _Told:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     examples: list[tuple[str, str]] = field(default_factory=list)
+    cut: int = 0
+    redacted_queries: int = 0
+    redacted: Counter[str] = field(default_factory=Counter)
+
+    def add(self, sent: Sent) -> None:
+        """Counts what was done to a distinct query."""
+        self.cut += sent.cut
+        self.redacted_queries += bool(sent.redacted)
+        self.redacted.update(sent.redacted)
 
 
 class ChatTagger:
@@ -89,7 +114,11 @@ class ChatTagger:
         self._settings, self._speed = settings or TagSettings(), speed or TagSpeed()
         decisive = self._settings
         self._model_identity = decisive.model_identity or decisive.model
-        self._prompt = load_prompt(decisive.prompt)
+        self._prompt = load_prompt(decisive.prompt, decisive.labels)
+        self._labels = dict.fromkeys(self._prompt.labels)
+        self._schema = closed_schema(self._prompt.labels) if self._prompt.labels else OPEN_SCHEMA
+        self._output = self._speed.output or self._prompt.output
+        self._redactor = None if decisive.redact is None else open_redactor(decisive.redact)
         temperature = None if decisive.temperature is None else float(decisive.temperature)
         decoding = {"temperature": temperature, "max_tokens": decisive.max_tokens, "seed": decisive.seed}
         self._decoding = {name: value for name, value in decoding.items() if value is not None}
@@ -107,7 +136,9 @@ class ChatTagger:
         return {
             "tagger": "openai",
             "model": self._model_identity,
-            "prompt": self._prompt,
+            **self._prompt.identity,
+            "max_query_tokens": self._settings.max_query_tokens,
+            **({} if self._redactor is None else {"redact": self._redactor.identity}),
             **self._decoding,
             "keep_truncated": self._settings.keep_truncated,
             "reader": READER,
@@ -145,9 +176,11 @@ class ChatTagger:
         with contextlib.ExitStack() as stack:
             store = stack.enter_context(self.store())
             for queries in parts:
-                texts: list[str] = queries.to_list()
-                keys = self.keys(texts)
+                sent = self.sent(queries)
+                keys = self.keys(sent)
                 first = known.first(keys)
+                for at in first:
+                    told.add(sent[at])
                 unknown = [at for at in first if asking is None or not asking.has(keys[at])]
                 missing = self._missing(store, keys, unknown)
                 if missing and asking is None:
@@ -157,7 +190,7 @@ class ChatTagger:
                 batch = Batch(0)
                 if asking is not None:
                     asking.reused += len(first) - len(missing)
-                    batch = asking.feed(self._to_ask(keys[at], texts[at]) for at in missing)
+                    batch = asking.feed(self._to_ask(keys[at], sent[at].text) for at in missing)
                 window.append(_Part(keys, first, batch))
                 while window and (asking is None or self._is_done(asking, window)):
                     yield self._read(store, window.popleft(), asking, told)
@@ -176,6 +209,9 @@ class ChatTagger:
             prompt_tokens_reused=told.prompt_tokens - spent.prompt_tokens,
             completion_tokens_reused=told.completion_tokens - spent.completion_tokens,
             cost_usd=spent.usd,
+            cut_queries=told.cut,
+            redacted_queries=told.redacted_queries,
+            redacted=dict(sorted(told.redacted.items())),
         )
         self._warn_of_other_models(set() if asking is None else asking.models)
         if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
@@ -186,9 +222,22 @@ class ChatTagger:
         path = self._speed.answers
         return AnswerStore(path if make or (path is not None and Path(path).exists()) else None)
 
-    def keys(self, queries: Iterable[str]) -> list[bytes]:
+    def sent(self, queries: Iterable[str]) -> list[Sent]:
+        """Queries as they are sent: first redacted, so that a cut goes through nothing secret, then cut."""
+        return [self._sent(query) for query in queries]
+
+    def _sent(self, query: str) -> Sent:
+        text, redacted = query, _NOTHING
+        if self._redactor is not None:
+            text, redacted = self._redactor.redact(text)
+        if self._settings.max_query_tokens is None:
+            return Sent(text, redacted, cut=False)
+        short = shorten(text, self._settings.max_query_tokens)
+        return Sent(short, redacted, cut=short != text)
+
+    def keys(self, sent: Iterable[Sent]) -> list[bytes]:
         """What the answers to queries are kept by."""
-        return [request_key({"model": self._model_identity, **self._request(text)}) for text in queries]
+        return [request_key({"model": self._model_identity, **self._request(query.text)}) for query in sent]
 
     def _missing(self, store: AnswerStore, keys: Sequence[bytes], places: Sequence[int]) -> list[int]:
         """The places whose keys have no answer, or one that is to be asked for again."""
@@ -231,18 +280,18 @@ class ChatTagger:
         """What counts tokens for this model."""
         return token_counter(self._settings.model)
 
-    def shown(self, query: str) -> str:
-        """The words of a request."""
-        return "\n".join(message["content"] for message in self._request(query)["messages"])
+    def shown(self, text: str) -> str:
+        """The words of a request for a text as it is sent."""
+        return "\n".join(message["content"] for message in self._prompt.messages(text))
 
     def _recall_form(self, store: AnswerStore, stack: contextlib.ExitStack) -> None:
         """Begins with the form that the endpoint took last time; what is found out now is kept, however it ends."""
         place = redact(self._speed.base_url or ""), self._settings.model
         found = store.form(*place)
-        self.form = Form.from_dict(found, self._speed.output)
+        self.form = Form.from_dict(found, self._output)
 
         def keep() -> None:
-            if self.form.as_dict() != found and self._speed.output is None:
+            if self.form.as_dict() != found and self._output is None:
                 store.remember(*place, self.form.as_dict())
 
         stack.callback(keep)
@@ -251,9 +300,9 @@ class ChatTagger:
         """Whether the first part of the window is; waits while there is enough to send, or too much is held."""
         return asking.wait(window[0].batch, backlog=2 * MOST if len(window) < _PARTS_HELD else 0)
 
-    def _request(self, query: str) -> dict[str, Any]:
+    def _request(self, text: str) -> dict[str, Any]:
         """What is sent beside the model."""
-        return {"messages": messages(self._prompt, query), **self._decoding}
+        return {"messages": self._prompt.messages(text), **self._decoding}
 
     async def _ask(self, endpoint: Endpoint, request: Request) -> Answer:
         import openai
@@ -264,7 +313,8 @@ class ChatTagger:
             while True:
                 form = self.form
                 try:
-                    return await client.chat.completions.create(model=self._settings.model, **form.applied(asked))
+                    sent = form.applied(asked, self._schema)
+                    return await client.chat.completions.create(model=self._settings.model, **sent)
                 except openai.APIStatusError as error:
                     lowered = form.lowered(error.status_code, f"{error.code} {error.message}")
                     if lowered is None:
@@ -275,7 +325,9 @@ class ChatTagger:
         return await endpoint.call(send, lambda completion, seconds: answer_from(request.key, completion, seconds))
 
     def _parse(self, answer: Answer) -> Reply:
-        reply = parse(answer.answer, finish_reason=answer.finish_reason, refusal=answer.refusal)
+        how = {"finish_reason": answer.finish_reason, "refusal": answer.refusal}
+        labels = self._labels
+        reply = parse_labels(answer.answer, labels, **how) if labels else parse(answer.answer, **how)
         return (
             Reply(reply.tags) if self._settings.keep_truncated and reply.reason == "truncated" and reply.tags else reply
         )

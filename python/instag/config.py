@@ -119,6 +119,10 @@ class RunConfig:
     stages: dict[str, dict[str, Any]]
 
 
+_PATHS = [("tag", name) for name in ("answers", "prompt", "labels", "redact", "key_file", "prices")]
+_PATHS_OR_NAMES = ("prompt", "redact")
+
+
 def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
     """A config of `instag run`: `files`, `run` and a table a stage; its paths are relative to the file.
 
@@ -146,9 +150,9 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
         return f"{source}={os.path.normpath(path.parent / file)}"
 
     stages = {stage: dict(config[stage]) for stage in known}
-    for stage, name in (("tag", "answers"), ("tag", "prompt"), ("tag", "key_file"), ("tag", "prices")):
+    for stage, name in _PATHS:
         value = stages[stage].get(name)
-        if isinstance(value, str) and (name != "prompt" or (path.parent / value).is_file()):
+        if isinstance(value, str) and (name not in _PATHS_OR_NAMES or (path.parent / value).is_file()):
             stages[stage][name] = str(path.parent / value)
     run = os.path.normpath(path.parent / config["run"]) if "run" in config else None
     return RunConfig([here(file) for file in files], run, stages)

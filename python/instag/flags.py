@@ -26,7 +26,20 @@ TAG: dict[str, dict[str, Any]] = {
         "help": "The endpoint, e.g. http://localhost:8000/v1 (default OPENAI_BASE_URL, OpenAI).",
     },
     "key_file": {"metavar": "FILE", "help": "The file with the API key (default: OPENAI_API_KEY)."},
-    "prompt": {"metavar": "paper|FILE", "help": "The paper's prompt (default), or a file with `{query}` in it."},
+    "prompt": {
+        "metavar": "NAME|FILE",
+        "help": "`paper` (default), `instagger-vicuna`, `instagger-chatml`, `closed`, or a file with `{query}` in it.",
+    },
+    "labels": {"metavar": "FILE", "help": "The labels that `--prompt closed` chooses from, one a line."},
+    "max_query_tokens": {
+        "type": click.IntRange(50),
+        "metavar": "N",
+        "help": "Cut a longer query from its middle, and mark it (default 8000, estimated).",
+    },
+    "redact": {
+        "metavar": "common|FILE",
+        "help": "Take addresses, phone and card numbers and keys out of what is sent, or what a file's patterns find.",
+    },
     "answers": {"metavar": "PATH", "help": "Store of paid answers; runs may share one (default RUN/answers.sqlite)."},
     "output": {
         "type": click.Choice(["json_schema", "json_object", "plain"]),

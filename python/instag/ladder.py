@@ -8,29 +8,31 @@ enters the key of an answer: the tags were asked for in the same words.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 FORMATS = ("json_schema", "json_object", "plain")
 
-# Strict endpoints want an object at the top, every member required and no other.
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "tags": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"tag": {"type": "string"}, "explanation": {"type": "string"}},
-                "required": ["tag", "explanation"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["tags"],
-    "additionalProperties": False,
-}
+
+def _listing(items: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema of a list of items: strict endpoints want an object at the top, every member required and no other."""
+    return {
+        "type": "object",
+        "properties": {"tags": {"type": "array", "items": items}},
+        "required": ["tags"],
+        "additionalProperties": False,
+    }
+
+
+OPEN_SCHEMA = _listing(
+    {
+        "type": "object",
+        "properties": {"tag": {"type": "string"}, "explanation": {"type": "string"}},
+        "required": ["tag", "explanation"],
+        "additionalProperties": False,
+    }
+)
 # `json_object` forbids the list that the prompt asks for: without this some models give one tag and leave the others.
 _WRAP = 'Give the list as the member "tags" of one JSON object: {"tags": [...]}'
 
@@ -41,6 +43,11 @@ _ABOUT_FORMAT = re.compile(
 _ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
 _ABOUT_LIMIT = re.compile(r"max_completion_tokens|max_tokens", re.IGNORECASE)
 _ABOUT_SEED = re.compile(r"\bseed\b", re.IGNORECASE)
+
+
+def closed_schema(labels: Sequence[str]) -> dict[str, Any]:
+    """The schema of a list of labels, none but these."""
+    return _listing({"type": "string", "enum": list(labels)})
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ class Form:
             return replace(self, output=FORMATS[FORMATS.index(self.output) + 1])
         return None
 
-    def applied(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request (messages and decoding parameters) in this form."""
+    def applied(self, request: Mapping[str, Any], schema: Mapping[str, Any] = OPEN_SCHEMA) -> dict[str, Any]:
+        """The request (messages and decoding parameters) in this form; `schema` is that of the replies."""
         sent = dict(request)
         if not self.temperature:
             sent.pop("temperature", None)
@@ -82,8 +89,8 @@ class Form:
         if "max_tokens" in sent:
             sent[self.limit] = sent.pop("max_tokens")
         if self.output == "json_schema":
-            schema = {"name": "tags", "strict": True, "schema": _SCHEMA}
-            sent["response_format"] = {"type": "json_schema", "json_schema": schema}
+            named = {"name": "tags", "strict": True, "schema": schema}
+            sent["response_format"] = {"type": "json_schema", "json_schema": named}
         elif self.output == "json_object":
             sent["response_format"] = {"type": "json_object"}
             *before, last = sent["messages"]

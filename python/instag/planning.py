@@ -21,9 +21,9 @@ _USUAL_COMPLETION = 100  # tokens of a reply with three tags and their explanati
 class Plan:
     """Samples and queries of a pool, its distinct requests, those that have an answer in the store, and the cost.
 
-    `single` tells whether every sample has one query. Tokens are those of the requests `to_ask`, counted as `tokens_by`
-    says; those of replies are the mean of the `answered` ones, else an assumption. `cost_usd` is None where no price is
-    known; `price_as_of` dates it.
+    `single` tells whether every sample has one query; `cut_queries` and `redacted_queries` count distinct ones. Tokens
+    are those of the requests `to_ask`, counted as `tokens_by` says; those of replies are the mean of the `answered`
+    ones, else an assumption. `cost_usd` is None where no price is known; `price_as_of` dates it.
     """
 
     samples: int
@@ -31,6 +31,8 @@ class Plan:
     distinct: int
     answered: int
     single: bool
+    cut_queries: int = 0
+    redacted_queries: int = 0
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     tokens_by: str | None = None
@@ -53,25 +55,27 @@ def plan(parts: Iterable[Pool], tagger: ChatTagger, *, cost: bool = False) -> Pl
     Asks nothing. Linear; memory is that of a part.
     """
     seen = Distinct()
-    samples = queries = answered = prompt_tokens = replied = reply_tokens = 0
+    samples = queries = answered = cut = redacted = prompt_tokens = replied = reply_tokens = 0
     single = True
     with tagger.store(make=False) as store:
         for part in parts:
             samples += len(part.samples)
             queries += len(part.queries)
             single = single and bool((part.samples["turns"] == 1).all())
-            texts = part.queries["query"].unique(maintain_order=True).to_list()
-            keys = tagger.keys(texts)
+            sent = tagger.sent(part.queries["query"].unique(maintain_order=True))
+            keys = tagger.keys(sent)
             first = seen.first(keys)
+            cut += sum(sent[at].cut for at in first)
+            redacted += sum(bool(sent[at].redacted) for at in first)
             missing = [first[at] for at in store.missing([keys[at] for at in first])]
             answered += len(first) - len(missing)
             if not cost:
                 continue
-            prompt_tokens += sum(tagger.tokens.count(tagger.shown(texts[at])) + TOKENS_A_REQUEST for at in missing)
+            prompt_tokens += sum(tagger.tokens.count(tagger.shown(sent[at].text)) + TOKENS_A_REQUEST for at in missing)
             for answer in store.get([keys[at] for at in first]):
                 replied += answer.completion_tokens is not None
                 reply_tokens += answer.completion_tokens or 0
-    made = Plan(samples, queries, seen.count, answered, single)
+    made = Plan(samples, queries, seen.count, answered, single, cut, redacted)
     if not cost:
         return made
     completion_tokens = round(made.to_ask * (reply_tokens / replied if replied else _USUAL_COMPLETION))

@@ -42,6 +42,7 @@ _BRACKET = re.compile(r"[\[{]")
 _FENCED = re.compile(r"```\w*\n(.*)```", re.DOTALL)
 _THOUGHT = re.compile(r".*</think(?:ing)?>", re.DOTALL)
 _LABEL_EDGE = re.compile(r"[\n,:;|`\"'\[\]{}()*]")
+_MEMBER = re.compile(r"""["'](?:tag|label|explanation)s?["']\s*:""", re.IGNORECASE)  # a name, not a label
 # Where a list of tags was meant to begin; the prompt's own template, echoed, is not one.
 _TAGS_OPEN = re.compile(r"""[\[{]\s*(?:[\[{]\s*){0,2}["'“]?tags?["'”]?\s*:(?!\s*str\b)""", re.IGNORECASE)
 # Left between single objects, it says that they were a list once, or that one of them is broken.
@@ -95,21 +96,33 @@ def parse(text: str | None, *, finish_reason: str | None = None, refusal: str | 
     return reply
 
 
-def parse_labels(text: str | None, labels: Collection[str], *, finish_reason: str | None = None) -> Reply:
-    r"""The labels of a closed set that a reply names as items, not inside a sentence; in its order, each once.
+def parse_labels(
+    text: str | None, labels: Collection[str], *, finish_reason: str | None = None, refusal: str | None = None
+) -> Reply:
+    r"""The labels of a closed set that a reply gives as items, not inside a sentence; in its order, each once.
 
-    With a closed set nothing can be invented, so plain text is read too.
+    A list in JSON is read as by `parse`, but for the case of letters, and what it holds beside labels is left out. With
+    a closed set nothing can be invented, so plain text is read too.
 
     >>> parse_labels("Q1: `info-seek`, coding\nQ2: hard", {"coding", "info-seek", "hard", "easy"})
     Reply(tags=(('info-seek', ''), ('coding', ''), ('hard', '')), reason=None)
+    >>> parse_labels('{"tags": ["Coding", "cooking"]}', ["coding", "hard"])
+    Reply(tags=(('coding', ''),), reason=None)
     """
-    if finish_reason == "content_filter":
-        return Reply(reason="content_filter")
-    if text is None or not text.strip():
-        return Reply(reason="empty")
-    items = (item.strip(" \t.-") for item in _LABEL_EDGE.split(_THOUGHT.sub("", text, count=1)))
+    reply = parse(text, finish_reason=finish_reason, refusal=refusal)
+    if text is None or not text.strip() or refusal or reply.reason == "content_filter":
+        return reply
+    if reply.tags or reply.reason is None:
+        folded: dict[str, str] = {}
+        if any(tag not in labels for tag, _ in reply.tags):
+            folded = {label.casefold(): label for label in reversed(list(labels))}
+        given = ((tag if tag in labels else folded.get(tag.casefold()), said) for tag, said in reply.tags)
+        known = _distinct((label, said) for label, said in given if label is not None)
+        return Reply(known, reply.reason if known or not reply.tags else "wrong_shape")
+    text = _MEMBER.sub(",", _THOUGHT.sub("", text, count=1))
+    items = (item.strip(" \t.-") for item in _LABEL_EDGE.split(text))
     found = tuple((item, "") for item in dict.fromkeys(items) if item in labels)
-    if finish_reason == "length":
+    if reply.reason == "truncated":
         return Reply(found, "truncated")
     if found:
         return Reply(found)

@@ -52,8 +52,23 @@ def _tag(counts: Mapping[str, Any], talk: Talk) -> None:
         talk.line(
             f"  {counts['asked']:,} requests ({tokens:,} tokens{usd}); {counts['reused']:,} answers stood already"
         )
+    for told in sent_told(counts.get("cut_queries", 0), counts.get("redacted_queries", 0), counts.get("redacted")):
+        talk.line(f"  {told}")
     for reason, count in counts["failed_by_reason"].items():
         talk.line(f"  failed: {reason}: {count:,}")
+
+
+def sent_told(cut: int, redacted: int, kinds: Mapping[str, int] | None = None) -> list[str]:
+    """What was done to queries before they were sent, a line each.
+
+    >>> sent_told(1, 2, {"EMAIL": 3})
+    ['long queries cut from the middle: 1', 'queries redacted: 2 (EMAIL 3)']
+    """
+    lines = [f"long queries cut from the middle: {cut:,}"] if cut else []
+    if redacted:
+        told = ", ".join(f"{kind} {count:,}" for kind, count in (kinds or {}).items())
+        lines.append(f"queries redacted: {redacted:,}" + (f" ({told})" if told else ""))
+    return lines
 
 
 def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:

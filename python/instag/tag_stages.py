@@ -16,6 +16,7 @@ from instag.progress import Advance, Talk
 from instag.rows import Part, write_rows
 from instag.run import Output, Run
 from instag.staging import absolute, file_input, make_stage
+from instag.summary import sent_told
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +46,8 @@ def tag_plan(path: str | Path, files: Sequence[str], said: Mapping[str, Any], ta
         f"  about {planned.prompt_tokens:,} tokens of prompts ({planned.tokens_by}) "
         f"and {planned.completion_tokens:,} of replies"
     )
+    for told in sent_told(planned.cut_queries, planned.redacted_queries):
+        talk.line(f"  {told}")
     if planned.cost_usd is None:
         talk.line(f"  no price of `{tagger.model}` is known (`--prices FILE` gives one)")
     else:

@@ -12,6 +12,7 @@ from instag.errors import ConfigError
 from instag.ladder import FORMATS
 from instag.limiter import MOST
 from instag.replies import REASONS
+from instag.shortening import LEAST_TOKENS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,6 +34,9 @@ class TagSettings:
     model: str = DEFAULT_MODEL
     model_identity: str | None = None
     prompt: str | Path = "paper"
+    labels: str | Path | None = None  # the set that the prompt `closed` chooses from
+    max_query_tokens: int | None = 8000  # a longer query is cut from the middle; None: none is
+    redact: str | Path | None = None  # what is taken out of queries: `common`, or a file of patterns
     temperature: float | None = 0.0
     max_tokens: int | None = None
     seed: int | None = None
@@ -44,6 +48,7 @@ class TagSettings:
             if not (isinstance(value, str) and value.strip()) and (value is not None or name == "model"):
                 raise ConfigError(f"`{name}` is {value!r}, must be a name")
         _check_number("temperature", self.temperature, least=0)
+        _check_number("max_query_tokens", self.max_query_tokens, least=LEAST_TOKENS, whole=True)
         _check_number("max_tokens", self.max_tokens, least=1, whole=True)
         _check_number("seed", self.seed, whole=True)
 
