@@ -114,7 +114,7 @@ def _cards(run: str) -> Iterable[tuple[int, int]]:
         digits, best = "", None
         for end in range(at, len(groups)):
             digits += groups[end][1]
-            if len(digits) >= _CARD_DIGITS.stop:
+            if len(digits) >= _CARD_DIGITS.stop or (end > at and not _are_parts(groups[at][1], groups[end][1])):
                 break
             if len(digits) in _CARD_DIGITS and digits[0] in "23456" and _has_check_digit(digits):
                 best = end
@@ -123,6 +123,11 @@ def _cards(run: str) -> Iterable[tuple[int, int]]:
             continue
         yield groups[at][0], groups[best][0] + len(groups[best][1])
         at = best + 1
+
+
+def _are_parts(*groups: str) -> bool:
+    """Whether groups of digits are as long as those that a card's number is written in."""
+    return all(3 <= len(group) <= 6 for group in groups)
 
 
 def _has_check_digit(digits: str) -> bool:

@@ -90,7 +90,7 @@ def _splits(text: str, at: int) -> bool:
     if not _is_flag_letter(after):
         return False
     first = at
-    while first > max(0, at - _NEAR_CHARS) and _is_flag_letter(text[first - 1]):
+    while first > 0 and _is_flag_letter(text[first - 1]):
         first -= 1
     return (at - first) % 2 == 1
 
