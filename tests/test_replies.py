@@ -163,7 +163,11 @@ def assert_sound(text: str) -> Reply:
 def assert_in_place(text: str, tags: Iterable[str]) -> None:
     """Every tag stands where a tag belongs: behind the key `tag` where there is one, else as an item of a list."""
     there = clean(re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match.group(1), 16)), text))
-    place = r"tag\W{0,9}:" if re.search(r"\btag\W{0,3}:(?!\s*[\[{])", there, re.IGNORECASE) else r"[\[,\]}\"'\n:]"
+    place = (
+        r"(?:tag\W{0,9}:|\[\s*[\"'])"
+        if re.search(r"\btag\W{0,3}:(?!\s*[\[{])", there, re.IGNORECASE)
+        else r"[\[,\]}\"'\n:]"
+    )
     for tag in tags:
         words = r"[\W_]*(?:\\[bfnrt][\W_]*)?".join(re.escape(char) for char in tag if char.isalnum())
         if words and f'"tag": "{tag}"' not in there:

@@ -155,6 +155,7 @@ def _phones(found: str) -> Iterable[tuple[int, int]]:
 
 
 _LOCAL = r"A-Za-z0-9À-ɏ._%+'"
+_DOMAIN = r"(?:[A-Za-z0-9À-ɏ-]+\.)+[A-Za-zÀ-ɏ][A-Za-z0-9À-ɏ-]+"
 _KEYS = (
     r"(?:sk|pk|rk|gsk|xai|key)-(?=[A-Za-z_-]{0,99}[0-9])[A-Za-z0-9_-]{16,}",
     r"(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}",
@@ -173,7 +174,7 @@ COMMON_KINDS = (
     ),
     Kind("KEY", re.compile(rf"(?<![A-Za-z0-9_-])(?:{'|'.join(_KEYS)})")),
     Kind("KEY", re.compile(r"(?<=://)[^\s/@:\[\]]{1,200}:[^\s/@]{1,200}(?=@)")),
-    Kind("EMAIL", re.compile(rf"(?<![{_LOCAL}-])[{_LOCAL}-]+@(?:[A-Za-z0-9À-ɏ-]+\.)+[A-Za-zÀ-ɏ][A-Za-z0-9À-ɏ-]+")),
+    Kind("EMAIL", re.compile(rf"(?<![{_LOCAL}-])[{_LOCAL}-]+@{_DOMAIN}(?:[{_LOCAL}-]*@{_DOMAIN})*")),
     Kind("CARD", re.compile(r"(?<![A-Za-z0-9_.])[0-9](?:[ -]?[0-9])*"), _cards),
     Kind(
         "IP",
