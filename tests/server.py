@@ -59,6 +59,7 @@ class Server:
         self.answered: Counter[str] = Counter()
         self.formats: Counter[str] = Counter()  # of output, asked for
         self.rejected: Counter[str] = Counter()  # by parameter
+        self.rate: Counter[int] = Counter()  # chat requests, by the tenth of a second
         self.busy = self.most_busy = self.texts_embedded = 0
         self.keys_seen: set[str] = set()
         self.working = asyncio.Condition()
@@ -85,6 +86,7 @@ class Server:
                 "answered": self.answered,
                 "formats": self.formats,
                 "rejected": self.rejected,
+                "rate": self.rate,
                 "most_busy": self.most_busy,
                 "keys_seen": sorted(self.keys_seen),
                 "texts_embedded": self.texts_embedded,
@@ -109,6 +111,7 @@ class Server:
         return await self.chat(writer, asked)
 
     async def chat(self, writer: asyncio.StreamWriter, asked: dict[str, Any]) -> bool:
+        self.rate[int(10 * time())] += 1
         wanted = asked.pop("response_format", {}).get("type", "plain")
         for name in self.settings.rejects:
             if name in asked or name == wanted:

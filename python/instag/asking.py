@@ -88,6 +88,7 @@ class Asking:
         self._arrived: list[tuple[Answer, asyncio.Future[None]]] = []
         self._ending: BaseException | None = None  # nothing is sent any more; what is out ends by itself
         self._closing = self._stopping = False
+        self._alarm: asyncio.TimerHandle | None = None  # rings when the caps a minute have room again
         self._reported = 0.0
         self._changed = threading.Condition()
         self._fed: set[bytes] = set()  # neither answered nor failed yet
@@ -186,15 +187,25 @@ class Asking:
         room = self._endpoint.limiter.limit - len(self._out)
         while self._waiting and room > 0 and self._ending is None:
             request, batch = self._waiting[0]
+            tokens = request.prompt_tokens + self.spending.mean_completion
+            if (wait_s := self._endpoint.pacer.wait_s(tokens)) > 0:
+                if self._alarm is None:
+                    self._alarm = asyncio.get_running_loop().call_later(wait_s, self._ring)
+                return
             if not self.spending.hold(request.key, request.prompt_tokens):
                 if not self._out:  # else an answer may leave something of what is held back for it
                     self._ending = self.spending.reached(len(self._waiting))
                 return
+            self._endpoint.pacer.take(tokens)
             del self._waiting[0]
             task = asyncio.create_task(self._one(request, batch))
             self._out.add(task)
             task.add_done_callback(self._ended)
             room -= 1
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._nudge()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._out.discard(task)

@@ -23,6 +23,7 @@ from instag.endpoint import Endpoint, NoReply, redact
 from instag.errors import ConfigError
 from instag.ladder import OPEN_SCHEMA, Form, closed_schema
 from instag.limiter import MOST
+from instag.pacing import Pacer
 from instag.pricing import find_price
 from instag.prompt import load_prompt
 from instag.redaction import open_redactor
@@ -261,6 +262,7 @@ class ChatTagger:
                 concurrency=speed.concurrency,
                 timeout_s=speed.timeout_s,
                 max_attempts=speed.max_attempts,
+                pacer=Pacer(speed.requests_per_minute, speed.tokens_per_minute),
             ),
             self._ask,
             lambda answer: self._parse(answer).reason,
@@ -272,7 +274,8 @@ class ChatTagger:
         )
 
     def _to_ask(self, key: bytes, text: str) -> Request:
-        tokens = 0 if self._speed.budget_usd is None else self.tokens.count(self.shown(text))
+        needed = self._speed.budget_usd is not None or self._speed.tokens_per_minute is not None
+        tokens = self.tokens.count(self.shown(text)) if needed else 0
         return Request(key, text, tokens + TOKENS_A_REQUEST)
 
     @cached_property

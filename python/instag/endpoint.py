@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from instag.errors import ConfigError, ProviderError
 from instag.limiter import MOST, Limiter
+from instag.pacing import Pacer
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -82,6 +83,7 @@ class Endpoint:
         timeout_s: float = 120.0,
         max_attempts: int = 6,
         backoff_s: float = 0.5,
+        pacer: Pacer | None = None,
     ) -> None:
         self.url = base_url or os.environ.get(URL_VARIABLE) or PUBLIC_URL
         self.name = f"`{redact(self.url)}`"
@@ -96,6 +98,7 @@ class Endpoint:
             raise ConfigError(f"{self.name} is no URL of an endpoint", hint="it looks like `http://localhost:8000/v1`")
         self.answered = False
         self.limiter = Limiter(concurrency)
+        self.pacer = pacer or Pacer()  # asked before a request is sent by who sends it, here for what is tried again
         self._timeout_s = timeout_s
         self._max_attempts = max_attempts
         self._backoff_s = backoff_s
@@ -134,6 +137,8 @@ class Endpoint:
         assert self._client is not None, "used outside `async with`"
         pushed = attempt = 0
         while True:
+            if pushed or attempt:
+                await asyncio.sleep(self.pacer.take())
             while (wait := self._paused_until - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
             sent = time.monotonic()

@@ -50,6 +50,12 @@ TAG: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "Requests in flight, at most (default 512; how many are is found by trying).",
     },
+    "requests_per_minute": {"type": float, "metavar": "N", "help": "Send no more than this (default: no cap)."},
+    "tokens_per_minute": {
+        "type": float,
+        "metavar": "N",
+        "help": "Ask for no more than this, prompts and replies together (default: no cap).",
+    },
     "retry_failed": {
         "is_flag": False,
         "flag_value": "all",

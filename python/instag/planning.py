@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from instag.counting import Distinct
+from instag.spending import USUAL_COMPLETION
 from instag.tokens import TOKENS_A_REQUEST
 
 if TYPE_CHECKING:
     from instag.chat import ChatTagger
     from instag.reading import Pool
-
-_USUAL_COMPLETION = 100  # tokens of a reply with three tags and their explanations, where no answer tells better
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def plan(parts: Iterable[Pool], tagger: ChatTagger, *, cost: bool = False) -> Pl
     made = Plan(samples, queries, seen.count, answered, single, cut, redacted)
     if not cost:
         return made
-    completion_tokens = round(made.to_ask * (reply_tokens / replied if replied else _USUAL_COMPLETION))
+    completion_tokens = round(made.to_ask * (reply_tokens / replied if replied else USUAL_COMPLETION))
     price = tagger.price
     return dataclasses.replace(
         made,

@@ -6,6 +6,7 @@ from instag.answers import Answer
 from instag.errors import ProviderError
 from instag.pricing import Price
 
+USUAL_COMPLETION = 100  # tokens of a reply with three tags and their explanations, where no answer tells better
 _FIRST_COMPLETION = 1_000  # tokens a reply is taken to have at most, before any has come
 _MARGIN = 1.25  # a prompt's tokens are estimated, and a reply may be longer than any before
 
@@ -41,6 +42,11 @@ class Spending:
     def usd(self) -> float | None:
         """Dollars for the answers so far."""
         return None if self.price is None else self._usd
+
+    @property
+    def mean_completion(self) -> float:
+        """Tokens of a reply: the mean so far, before the first a guess."""
+        return self.completion_tokens / self.answers if self.answers else USUAL_COMPLETION
 
     def expected_usd(self, requests: int) -> float | None:
         """Dollars that some more requests cost, at the mean of those that were answered."""

@@ -61,6 +61,8 @@ class TagSpeed:
     key_file: str | Path | None = None
     answers: str | Path | None = "answers.sqlite"
     concurrency: int = MOST
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
     timeout_s: float = 120.0
     max_attempts: int = 6
     max_failure_rate: float = 0.05
@@ -80,7 +82,8 @@ class TagSpeed:
             )
         for name in ("concurrency", "max_attempts"):
             _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
-        _check_number("budget_usd", self.budget_usd, above=0)
+        for name in ("requests_per_minute", "tokens_per_minute", "budget_usd"):
+            _check_number(name, getattr(self, name), above=0)
         _check_number("timeout_s", self.timeout_s, above=0, needed=True)
         _check_number("max_failure_rate", self.max_failure_rate, least=0, most=1, needed=True)
 
