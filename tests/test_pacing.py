@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,7 +77,7 @@ def test_a_server_never_sees_more_than_the_cap_and_its_burst(serve: Serve, tmp_p
 def test_tokens_are_capped(serve: Serve, tmp_path: Path) -> None:
     served = serve()
     texts = [f"Query {index}" for index in range(60)]
-    settings = {"base_url": served.base_url, "answers": tmp_path / "a.sqlite"}
+    settings: dict[str, Any] = {"base_url": served.base_url, "answers": tmp_path / "a.sqlite"}
     instag.tag(texts, tokens_per_minute=120_000, **settings)
     rate = {int(at): count for at, count in served.stats()["rate"].items()}
     assert max(rate) - min(rate) >= 10  # 2,000 tokens a second, 4,000 at once, of 60 requests with more than 100 each
@@ -85,4 +86,5 @@ def test_tokens_are_capped(serve: Serve, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute"])
 def test_a_cap_is_above_0(name: str) -> None:
     with pytest.raises(instag.ConfigError, match=f"`{name}` is 0, must be a number above 0"):
-        instag.tag(["hello"], answers=None, **{name: 0})
+        settings: dict[str, Any] = {name: 0}
+        instag.tag(["hello"], answers=None, **settings)
