@@ -67,7 +67,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
     def start(**settings: Any) -> Served:
         command = [sys.executable, str(Path(__file__).with_name("server.py"))]
         for name, value in settings.items():
-            text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+            text = json.dumps(value) if isinstance(value, dict | list | bool) else str(value)
             command += [f"--{name.replace('_', '-')}", text]
         started.append(Served(subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
         return started[-1]

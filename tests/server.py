@@ -40,9 +40,13 @@ class Settings:
     # strings, too_long (400), filtered (400)
     replies: dict[str, float] = field(default_factory=dict)
     status: int = 0  # answers everything with this
-    retry_after: str = "0.05"
+    retry_after: str = "0.05"  # of a 429; `date:7` is 7 seconds on as a date, an empty one is left out
     latency: float = 0.0
     capacity: int = 0  # requests at work at once; more wait
+    rate: float = 0.0  # answers a second; more wait for their turn
+    refuse: bool = False  # with 429 what would have to wait
+    storm: float = 0.0  # seconds, from the first request on, in which everything gets a 429
+    skew: float = 0.0  # seconds that the clock of the server, and its `Date`, is ahead
     key: str = ""  # the key to ask for
     model: str = ""  # the only model there is
     answer_model: str = ""  # the model replies name
@@ -60,7 +64,9 @@ class Server:
         self.formats: Counter[str] = Counter()  # of output, asked for
         self.rejected: Counter[str] = Counter()  # by parameter
         self.rate: Counter[int] = Counter()  # chat requests, by the tenth of a second
-        self.busy = self.most_busy = self.texts_embedded = 0
+        self.busy = self.most_busy = self.texts_embedded = self.refused = 0
+        self.calm_at = 0.0  # when the storm is over
+        self.turn = 0.0  # when the next answer may go out
         self.keys_seen: set[str] = set()
         self.working = asyncio.Condition()
 
@@ -88,12 +94,14 @@ class Server:
                 "rejected": self.rejected,
                 "rate": self.rate,
                 "most_busy": self.most_busy,
+                "refused": self.refused,
                 "keys_seen": sorted(self.keys_seen),
                 "texts_embedded": self.texts_embedded,
             }
             return send(writer, 200, told)
         if path == "/control":
             self.settings = replace(self.settings, **json.loads(body))
+            self.calm_at = 0.0
             return send(writer, 200, {})
         self.keys_seen.add(headers.get("authorization", ""))
         if self.settings.status:
@@ -120,25 +128,44 @@ class Server:
         key = hashlib.sha256(canonical(asked)).hexdigest()
         self.requests[key] += 1
         self.formats[wanted] += 1
+        if self.is_refused():
+            self.refused += 1
+            return self.push_back(writer)
         async with self.working:
             await self.working.wait_for(lambda: not self.settings.capacity or self.busy < self.settings.capacity)
             self.busy += 1
             self.most_busy = max(self.most_busy, self.busy)
         try:
             await asyncio.sleep(self.settings.latency)
+            if self.settings.rate:
+                self.turn = max(self.turn, time()) + 1 / self.settings.rate
+                await asyncio.sleep(self.turn - time())
             fault = self.pick("fault", key, self.settings.faults) if self.requests[key] <= self.settings.times else None
             return await self.answer(writer, asked, key, fault)
         finally:
             async with self.working:
                 self.busy -= 1
-                self.working.notify_all()
+                self.working.notify()
+
+    def is_refused(self) -> bool:
+        """Whether there is no room, where that is not waited for, or a storm."""
+        now, at_most = time(), self.settings.capacity
+        self.calm_at = self.calm_at or now + self.settings.storm
+        crowded = bool(at_most and self.busy >= at_most) or bool(self.settings.rate and self.turn > now)
+        return now < self.calm_at or (self.settings.refuse and crowded)
+
+    def push_back(self, writer: asyncio.StreamWriter) -> bool:
+        """A 429 with the `Retry-After` that is set."""
+        asked, clock = self.settings.retry_after, time() + self.settings.skew
+        if asked.startswith("date:"):
+            asked = formatdate(clock + float(asked.removeprefix("date:")), usegmt=True)
+        told = {"Date": formatdate(clock, usegmt=True)} | ({"Retry-After": asked} if asked else {})
+        return send(writer, 429, error("slow down", "rate_limit_exceeded"), told)
 
     async def answer(self, writer: asyncio.StreamWriter, asked: dict[str, Any], key: str, fault: str | None) -> bool:
         kind = self.pick("reply", key, self.settings.replies)
         if fault == "429":
-            return send(
-                writer, 429, error("slow down", "rate_limit_exceeded"), {"Retry-After": self.settings.retry_after}
-            )
+            return self.push_back(writer)
         if fault == "429-bare":
             return send(writer, 429, error("slow down", "rate_limit_exceeded"))
         if fault == "quota":
@@ -295,7 +322,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     for name, default in vars(Settings()).items():
-        kind = json.loads if isinstance(default, dict | list) else type(default)
+        kind = json.loads if isinstance(default, dict | list | bool) else type(default)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default)
     said = vars(parser.parse_args())
     port = said.pop("port")
