@@ -42,7 +42,14 @@ class Served:
         self.base_url = f"{self._root}/v1"
 
     def stats(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self._root}/stats") as reply:
+        return self._told("stats")
+
+    def requests(self) -> int:
+        """How many have come."""
+        return int(self._told("count")["requests"])
+
+    def _told(self, what: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self._root}/{what}") as reply:
             found: dict[str, Any] = json.load(reply)
         return found
 

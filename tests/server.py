@@ -2,8 +2,8 @@
 
 Speaks `/v1/chat/completions` and `/v1/embeddings`. Everything follows from the request: the tags, and by a hash of the
 request which fault its first attempts meet, so a run with faults ends as one without. `GET /stats` tells how often each
-request came and was answered (by the sha256 of its canonical JSON, as the answer store keys it); `POST /control`
-changes settings while it runs. The first line on stdout is the port. Standard library only.
+request came and was answered (by the sha256 of its canonical JSON, as the answer store keys it), `GET /count` how many
+came; `POST /control` changes settings while it runs. The first line on stdout is the port. Standard library only.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ class Server:
                 "texts_embedded": self.texts_embedded,
             }
             return send(writer, 200, told)
+        if path == "/count":
+            return send(writer, 200, {"requests": self.requests.total()})
         if path == "/control":
             self.settings = replace(self.settings, **json.loads(body))
             self.calm_at = 0.0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from instag.tagger import Tagger, TagSpeed
     from instag.tagging import Tagging
 
-_PART_ROWS = 10_000  # records of a part that is tagged while the next is read
+PART_ROWS = 10_000  # records of a part that is tagged while the next is read
 
 
 def tag_plan(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _reading(talk: Talk, inputs: Sequence[Mapping[str, Any]]) -> contextlib.Abst
 def _parts(files: Sequence[str], reading: Mapping[str, Any], advance: Advance | None = None) -> Iterator[Pool]:
     from instag.reading import read_parts
 
-    return read_parts(files, **reading, part_rows=_PART_ROWS, progress=advance)
+    return read_parts(files, **reading, part_rows=PART_ROWS, progress=advance)
 
 
 def import_stage(
