@@ -29,7 +29,7 @@ FILES = (
     "gpteacher/toolformer-dedupe-only-dataset.json",
     "llama_factory/alpaca_zh_demo.json",
 )
-# `instag tag` in parts of 64 records; the first file named holds how many requests are out, as of the last that was sent
+# `instag tag` in parts of 64 records; the file named first holds how many requests were out when the last was sent
 TAG = """
 import os, sys
 from instag import asking, cli, tag_stages

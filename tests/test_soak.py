@@ -67,7 +67,7 @@ def test_every_query_is_answered_or_listed_and_memory_is_flat(serve: Callable[..
         run = Run(tmp_path / str(count))
         queries, failures = run.table("tag", "queries"), run.table("tag", "failures")
         reasons = dict(failures.select("id", "reason").rows())
-        found = [(tags, reasons.get(id)) for id, tags in queries.select("id", "tags").rows()]
+        found = [(tags, reasons.get(key)) for key, tags in queries.select("id", "tags").rows()]
         wanted = expected(count)
         assert found == wanted
         assert told["counts"]["failed"] == len(failures) == sum(reason is not None for _, reason in wanted)
