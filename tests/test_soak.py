@@ -13,7 +13,7 @@ from typing import Any
 import server
 from conftest import Served
 from instag.chat import ChatTagger
-from instag.prompt import load_prompt, messages
+from instag.prompt import load_prompt
 from instag.run import Run
 from instag.tagger import TagSettings
 
@@ -44,11 +44,12 @@ def tagged(served: Served, folder: Path, count: int) -> dict[str, Any]:
 def expected(count: int) -> list[tuple[list[str], str | None]]:
     """(tags, reason) of every query, from what the server does to a request by its hash."""
     endpoint = server.Server(server.Settings(replies=LASTING))
-    keys, prompt = ChatTagger(TagSettings()).keys(map(text_of, range(count))), load_prompt("paper")
+    tagger, prompt = ChatTagger(TagSettings()), load_prompt("paper")
+    keys = tagger.keys(tagger.sent(map(text_of, range(count))))
     rows: list[tuple[list[str], str | None]] = []
     for at, key in enumerate(keys):
         kind = endpoint.pick("reply", key.hex(), LASTING)
-        shown = messages(prompt, text_of(at))[0]["content"]
+        shown = prompt.messages(text_of(at))[0]["content"]
         rows.append(([] if kind else server.tags_of(shown), REASONS[kind] if kind else None))
     return rows
 
