@@ -117,6 +117,7 @@ class Server:
         if self.settings.model and asked["model"] != self.settings.model:
             return send(writer, 404, error(f"The model `{asked['model']}` does not exist", "model_not_found"))
         if path == "/v1/embeddings":
+            await asyncio.sleep(self.settings.latency)
             return send(writer, 200, self.embeddings(asked))
         return await self.chat(writer, asked)
 

@@ -112,10 +112,10 @@ def repeated_index(texts: list[str]) -> Reply:
         (other_dimension, ProviderError, r"batches came back with \[2, 3\] numbers"),
         (lambda texts: vectors(texts, data=[]), ProviderError, r"texts \d to \d"),
         (lambda texts: vectors(texts, data=None), ProviderError, r"texts \d to \d"),
-        (lambda texts: (200, "<html>welcome</html>"), ProviderError, "no list of embeddings"),
+        (lambda texts: (200, "<html>welcome</html>"), ProviderError, "answers an HTML page"),
         (lambda texts: (200, {"error": "no"}), ProviderError, r"texts \d to \d"),
-        (lambda texts: (401, {"error": {"message": "bad key"}}), ProviderError, "the key is refused"),
-        (lambda texts: (404, {"error": {"message": "no model m"}}), ProviderError, "check the model"),
+        (lambda texts: (401, {"error": {"message": "bad key"}}), ProviderError, "asks for a key"),
+        (lambda texts: (404, {"error": {"message": "no model m"}}), ProviderError, "check `--model`"),
         (lambda texts: (500, {"error": {"message": "oops"}}), ProviderError, "nothing was merged"),
         (lambda texts: vectors(texts) if "a" in texts else (500, "gone"), ProviderError, "texts 2 to 3"),
     ],
@@ -140,8 +140,9 @@ def test_bad_numbers_are_told_with_their_row(endpoint: Any, number: float, messa
         endpoint(answer)[0].embed(["a", "b"])
 
 
-def test_an_endpoint_that_is_down_is_told(endpoint: Any) -> None:
-    with pytest.raises(ProviderError, match="texts 0 to 0"):
+def test_an_endpoint_that_is_down_is_told(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("instag.endpoint._PATIENCE_UNSEEN_S", 1.0)
+    with pytest.raises(ProviderError, match="has not answered for 1 s"):
         OpenAIEmbedder("m", base_url="http://127.0.0.1:9/v1", max_retries=0, timeout_seconds=5).embed(["a"])
 
 

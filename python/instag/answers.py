@@ -20,7 +20,7 @@ from typing import Any
 
 from instag.errors import ArtifactError
 
-FORMAT = 2  # 1 had no seconds, cached tokens and mode, and no table of endpoints; it is brought up when it is opened
+FORMAT = 3  # 1 had no seconds, cached tokens, mode and endpoints, 2 no embeddings; both are brought up when opened
 _APPLICATION = 0x1257A605  # what `file` and `PRAGMA application_id` show
 _LOCK_WAIT_S = 5.0
 _BATCH = 500  # keys looked up at once
@@ -43,7 +43,16 @@ _SECOND = (
     "CREATE TABLE earlier AS SELECT * FROM answers WHERE 0",  # what others took the place of
     "CREATE TABLE endpoints (url TEXT, model TEXT, form TEXT, PRIMARY KEY (url, model))",  # form: JSON
 )
-_UPGRADES = {0: (_FIRST, *_SECOND), 1: _SECOND}
+_THIRD = (
+    """CREATE TABLE embeddings (
+    key BLOB PRIMARY KEY,       -- sha256 of the canonical JSON of model, text, dimensions if asked for
+    vector BLOB,                -- float32, little-endian
+    model TEXT,                 -- as the reply names it
+    prompt_tokens INTEGER,
+    finished TEXT               -- UTC
+)""",
+)
+_UPGRADES = {0: (_FIRST, *_SECOND, *_THIRD), 1: (*_SECOND, *_THIRD), 2: _THIRD}
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,18 @@ class Answer:
     mode: str | None = None
 
 
+@dataclass(frozen=True)
+class Embedding:
+    """The vector of one text, float32 in little-endian bytes."""
+
+    key: bytes
+    vector: bytes
+    model: str | None
+    prompt_tokens: int | None
+    finished: str
+
+
+_EMBEDDING = "INSERT OR IGNORE INTO embeddings (key, vector, model, prompt_tokens, finished) VALUES (?, ?, ?, ?, ?)"
 _COLUMNS = ", ".join(field.name for field in fields(Answer))
 _HOLES = ", ".join("?" * len(fields(Answer)))
 
@@ -209,7 +230,7 @@ class AnswerStore:
             last = found[-1][0]
 
     def merge(self, other: AnswerStore) -> int:
-        """Takes over the answers of another store to what has none here; gives their number.
+        """Takes over the answers (and vectors) of another store to what has none here; gives the number of answers.
 
         Both may be merged in any order and again: an answer that stands stays. What is known of endpoints is not taken.
         """
@@ -217,7 +238,25 @@ class AnswerStore:
         while batch := list(islice(answers, _COPIED_AT_ONCE)):
             statement = f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})"
             taken += self._write((statement, list(map(astuple, batch))))
+        last = b""
+        query = "SELECT key, vector, model, prompt_tokens, finished FROM embeddings WHERE key > ? ORDER BY key LIMIT ?"
+        while found := other._rows(query, (last, _COPIED_AT_ONCE)):
+            self._write((_EMBEDDING, found))
+            last = found[-1][0]
         return taken
+
+    def put_embeddings(self, embeddings: Sequence[Embedding]) -> None:
+        """Commits vectors, all or none; the first of a key stays. Errors as of `put`."""
+        self._write((_EMBEDDING, list(map(astuple, embeddings))))
+
+    def vectors(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The vectors there are, by key."""
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), _BATCH):
+            batch = keys[start : start + _BATCH]
+            holes = ", ".join("?" * len(batch))
+            found.update(self._rows(f"SELECT key, vector FROM embeddings WHERE key IN ({holes})", batch))
+        return found
 
     def counts(self) -> list[dict[str, Any]]:
         """Answers and tokens, by model as the replies name it, the most frequent first."""

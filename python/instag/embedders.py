@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -45,6 +44,15 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
+class EmbedderAccess:
+    """Where an embedder is asked and its vectors are kept; decides no vector."""
+
+    embedder_base_url: str | None = None
+    embedder_key_file: str | Path | None = None
+    answers: str | Path | None = None
+
+
+@dataclass(frozen=True)
 class Lexical:
     """The offline default: no model and no vectors, but an exact key a tag; tags of equal keys are the same words.
 
@@ -72,9 +80,10 @@ class Lexical:
 class OpenAIEmbedder:
     """Any endpoint with `/v1/embeddings`, through the `openai` client; batches in parallel, rows in order.
 
-    `base_url` defaults to `OPENAI_BASE_URL` and the client's own, `api_key` to `OPENAI_API_KEY`; an endpoint of your
-    own needs no key. Retries with back-off are the client's. Raises `ConfigError` without a key, `ProviderError` where
-    the endpoint fails or answers with something else than one vector a text.
+    Vectors are kept in the store `answers` (None: in memory, for one call): a text is asked for once, and where all are
+    there neither an endpoint nor a key is needed. `base_url` defaults to `OPENAI_BASE_URL` and the client's own,
+    `api_key` to the one in `key_file` or `OPENAI_API_KEY`; an endpoint of your own needs no key. Raises `ConfigError`
+    without a key, `ProviderError` where the endpoint fails or answers with something else than one vector a text.
     """
 
     model: str
@@ -82,60 +91,49 @@ class OpenAIEmbedder:
     api_key: str | None = field(default=None, repr=False)
     max_cosine_distance: float = PHRASE_BERT_DISTANCE
     batch: int = 256
-    in_flight: int = 4
+    in_flight: int = 64
     max_retries: int = 5
     timeout_seconds: float = 60.0
+    key_file: str | Path | None = None
+    answers: str | Path | None = None
+    dimensions: int | None = None
 
     @property
     def identity(self) -> str:
         """The model, not the endpoint that serves it."""
-        return f"openai:{self.model}"
+        return f"openai:{self.model}" + ("" if self.dimensions is None else f"@{self.dimensions}")
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One row a text; the dimension is the model's."""
-        import openai
+        from instag.answers import AnswerStore
+        from instag.embedding import VectorAsking, embedding_key, stacked
+        from instag.endpoint import Endpoint
 
-        base_url = self.base_url or os.environ.get("OPENAI_BASE_URL") or None
-        api_key = self.api_key or os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
-        if api_key is None:
-            raise ConfigError(
-                f"embedder `{self.identity}` has no key: `OPENAI_API_KEY` is not set",
-                hint="set it, name an endpoint that needs none (`OPENAI_BASE_URL`), or use `--embedder lexical`",
-            )
-        settings = {"timeout": self.timeout_seconds, "max_retries": self.max_retries}
-        with (
-            openai.OpenAI(base_url=base_url, api_key=api_key, **settings) as client,  # type: ignore[arg-type]
-            ThreadPoolExecutor(self.in_flight) as pool,
-        ):
-            starts = range(0, len(texts), self.batch)
-            jobs = [pool.submit(self._batch, client, texts[at : at + self.batch], at) for at in starts]
-            try:
-                rows = [job.result() for job in jobs]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        return _stack(rows, self.identity)
-
-    def _batch(self, client: Any, texts: Sequence[str], start: int) -> NDArray[np.float32]:
-        import openai
-
-        place = f"embedder `{self.identity}`, texts {start} to {start + len(texts) - 1}"
-        try:
-            answer = client.embeddings.create(model=self.model, input=list(texts), encoding_format="float")
-            rows = sorted(answer.data, key=lambda row: row.index)
-            vectors = [row.embedding for row in rows]
-            places = [row.index for row in rows]
-        except openai.AuthenticationError as error:
-            raise ProviderError(f"{place}: the key is refused", hint="check `OPENAI_API_KEY`") from error
-        except openai.NotFoundError as error:
-            raise ProviderError(f"{place}: {_first_line(error)}", hint="check the model and the address") from error
-        except openai.OpenAIError as error:
-            raise ProviderError(f"{place}: {_first_line(error)}", hint="nothing was merged: run it again") from error
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ProviderError(f"{place}: the answer is no list of embeddings", hint="check the address") from error
-        if places != list(range(len(texts))):
-            raise ProviderError(f"{place}: {len(places)} vectors came back for {len(texts)} texts")
-        return checked(vectors, len(texts), place)
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32)
+        keys = [embedding_key(self.model, text, self.dimensions) for text in texts]
+        with AnswerStore(self.answers) as store:
+            found = store.vectors(keys)
+            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+            if missing:
+                endpoint = Endpoint(
+                    self.base_url,
+                    key=self.api_key,
+                    key_file=self.key_file,
+                    timeout_s=self.timeout_seconds,
+                    max_attempts=self.max_retries + 1,
+                    offline="--embedder lexical",
+                )
+                VectorAsking(
+                    store,
+                    endpoint,
+                    model=self.model,
+                    dimensions=self.dimensions,
+                    batch=self.batch,
+                    in_flight=self.in_flight,
+                ).ask(list(missing.values()), list(missing))
+                found |= store.vectors(list(missing))
+        return stacked([found[key] for key in keys], self.model)
 
 
 @dataclass(frozen=True)
@@ -175,11 +173,16 @@ class SentenceTransformersEmbedder:
 
 
 def resolve(
-    spec: str | Embedder | Lexical, *, base_url: str | None = None, api_key: str | None = None
+    spec: str | Embedder | Lexical,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    key_file: str | Path | None = None,
+    answers: str | Path | None = None,
 ) -> Embedder | Lexical:
     """The embedder that a setting names: `lexical`, `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.
 
-    `base_url` and `api_key` go to `openai` alone. An embedder is given back as it is; anything else is a `ConfigError`.
+    `base_url`, `api_key`, `key_file` and `answers` go to `openai` alone. An embedder is given back as it is; anything else is a `ConfigError`.
 
     >>> resolve("lexical").identity, resolve("openai:text-embedding-3-small").identity
     ('lexical/1', 'openai:text-embedding-3-small')
@@ -193,7 +196,8 @@ def resolve(
     if spec == "lexical":
         return Lexical()
     if spec == "openai" or (kind == "openai" and name):
-        return OpenAIEmbedder(name or DEFAULT_OPENAI_MODEL, base_url=base_url, api_key=api_key)
+        model = name or DEFAULT_OPENAI_MODEL
+        return OpenAIEmbedder(model, base_url=base_url, api_key=api_key, key_file=key_file, answers=answers)
     if kind == "sentence-transformers" and name:
         return SentenceTransformersEmbedder(name)
     raise ConfigError(f"`embedder` is `{spec}`, which is none", hint=hint)
@@ -227,13 +231,6 @@ def checked(vectors: Any, rows: int, place: str) -> NDArray[np.float32]:
         if found.any():
             raise DataError(f"{place}: row {int(found.argmax())} {what} ({int(found.sum())} of {rows} rows)")
     return array
-
-
-def _stack(rows: list[NDArray[np.float32]], identity: str) -> NDArray[np.float32]:
-    dimensions = {part.shape[1] for part in rows}
-    if len(dimensions) > 1:
-        raise ProviderError(f"embedder `{identity}`: batches came back with {sorted(dimensions)} numbers a text")
-    return np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
 
 def _first_line(error: Exception) -> str:

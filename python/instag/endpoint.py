@@ -69,7 +69,7 @@ class NoReply(Exception):  # noqa: N818 - a reply to try again, not an error of 
 class Endpoint:
     """The client of one endpoint and what is known of its health, for the requests of one run.
 
-    The key comes from the environment (`OPENAI_API_KEY`) or a file and goes into the requests' header, nowhere else.
+    The key is given, or comes from a file or the environment (`OPENAI_API_KEY`), and goes into the requests' header, nowhere else.
     With a `base_url` and no key the word `none` goes in its place, which most servers of one's own take. Raises
     `ConfigError` where the public endpoint is meant and there is no key.
     """
@@ -78,21 +78,24 @@ class Endpoint:
         self,
         base_url: str | None = None,
         *,
+        key: str | None = None,
         key_file: str | Path | None = None,
         concurrency: int = MOST,
         timeout_s: float = 120.0,
         max_attempts: int = 6,
         backoff_s: float = 0.5,
         pacer: Pacer | None = None,
+        offline: str = "--tagger keyphrase",
     ) -> None:
         self.url = base_url or os.environ.get(URL_VARIABLE) or PUBLIC_URL
         self.name = f"`{redact(self.url)}`"
-        self._key = read_key(key_file) if key_file is not None else os.environ.get(KEY_VARIABLE) or None
+        self._offline = offline  # what does the same without an endpoint
+        self._key = key or (read_key(key_file) if key_file is not None else os.environ.get(KEY_VARIABLE) or None)
         if self._key is None and urlsplit(self.url).hostname == urlsplit(PUBLIC_URL).hostname:
             raise ConfigError(
                 f"no API key: `{KEY_VARIABLE}` is not set",
-                hint=f"set `{KEY_VARIABLE}` or give `--key-file`, name a server of your own with `--base-url`, "
-                "or use the offline baseline: `--tagger keyphrase`",
+                hint=f"set `{KEY_VARIABLE}` or name a file with the key (`--key-file`), name a server of your own "
+                f"(`--base-url`), or use the offline baseline: `{offline}`",
             )
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise ConfigError(f"{self.name} is no URL of an endpoint", hint="it looks like `http://localhost:8000/v1`")
@@ -190,7 +193,7 @@ class Endpoint:
         if status in (401, 402) or (status == 403 and not self.answered):
             told = "asks for a key" if self._key is None else "refuses the key, or the account behind it"
             raise ProviderError(
-                f"{self.name} {told} ({said})", hint=f"check `{KEY_VARIABLE}`, or use `--tagger keyphrase`"
+                f"{self.name} {told} ({said})", hint=f"check `{KEY_VARIABLE}`, or use `{self._offline}`"
             ) from None
         if status in (404, 405) and not self.answered:
             raise ProviderError(

@@ -90,6 +90,12 @@ NORMALIZE: dict[str, dict[str, Any]] = {
         "metavar": "NAME",
         "help": "`lexical` (default, no model), `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.",
     },
+    "embedder_base_url": {
+        "metavar": "U",
+        "help": "The endpoint of `--embedder openai` (default OPENAI_BASE_URL, OpenAI).",
+    },
+    "embedder_key_file": {"metavar": "FILE", "help": "The file with its API key (default: OPENAI_API_KEY)."},
+    "answers": {"metavar": "PATH", "help": "Store of paid answers and vectors (default RUN/answers.sqlite)."},
     "linkage": {
         "type": click.Choice(["single", "complete"]),
         "help": "How near tags form groups (default single: the paper's DBSCAN).",
@@ -146,7 +152,9 @@ def with_flags(*groups: dict[str, dict[str, Any]]) -> Callable[[F], F]:
         )(command)
         command = click.option("--quiet", is_flag=True, help="Say nothing on stderr but errors.")(command)
         command = click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")(command)
-        for name, told in reversed([flag for group in groups for flag in group.items()]):
+        shared = {name: told for group in reversed(groups) for name, told in group.items()}  # `--answers` is one flag
+        ordered = {name: shared[name] for group in groups for name in group}
+        for name, told in reversed(ordered.items()):
             flag = told.get("flag", "--" + name.replace("_", "-"))
             command = click.option(flag, name, **{key: value for key, value in told.items() if key != "flag"})(command)
         return command

@@ -39,12 +39,19 @@ if TYPE_CHECKING:
 
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`normalize/`: queries, rows, ledger, tags. Reads `tag/`."""
-    from instag.embedders import resolve
+    from instag.embedders import EmbedderAccess, resolve
+    from instag.endpoint import redact
     from instag.normalization import NormalizeSettings, normalize
 
     run = Run(path)
     settings = dataclasses.asdict(settings_from(NormalizeSettings, said))
-    embedder = resolve(settings["embedder"])
+    access = settings_from(EmbedderAccess, said, {"answers": str(run.path / "answers.sqlite")})
+    embedder = resolve(
+        settings["embedder"],
+        base_url=access.embedder_base_url,
+        key_file=access.embedder_key_file,
+        answers=access.answers,
+    )
 
     def make(out: Output) -> None:
         import polars as pl
@@ -66,7 +73,9 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
 
     # A folder with another model in it is another embedder: its identity enters the key, not the name it was called by.
     whole = settings | {"embedder": embedder.identity}
-    return make_stage(run, "normalize", whole, stage_inputs(run, "tag"), make, talk)
+    url = access.embedder_base_url
+    speed = dataclasses.asdict(access) | {"embedder_base_url": redact(url) if url else None}
+    return make_stage(run, "normalize", whole, stage_inputs(run, "tag"), make, talk, speed)
 
 
 def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
@@ -196,6 +205,7 @@ def run_all(
 
 def _check_settings(stage: str, said: Mapping[str, Any]) -> None:
     """Refuses what a stage would refuse, before any stage runs."""
+    from instag.embedders import EmbedderAccess
     from instag.normalization import NormalizeSettings
     from instag.reading import ReadSettings
     from instag.selection import SelectSettings
@@ -204,7 +214,7 @@ def _check_settings(stage: str, said: Mapping[str, Any]) -> None:
 
     kinds: dict[str, tuple[type, ...]] = {
         "tag": (TagSettings, TagSpeed, ReadSettings),
-        "normalize": (NormalizeSettings,),
+        "normalize": (NormalizeSettings, EmbedderAccess),
         "select": (SelectSettings, WriteSettings),
     }
     for kind in kinds[stage]:
