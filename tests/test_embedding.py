@@ -1,4 +1,4 @@
-"""Vectors in the store of answers: nothing is asked twice, also after a kill, and no endpoint is needed for the known."""
+"""Vectors in the store of answers: nothing is asked twice, also after a kill; the known need no endpoint."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_normalize_keeps_vectors_in_the_store_of_the_run(serve: Serve, tmp_path:
     run = tmp_path / "run"
     assert instag("import", tmp_path / "tagged.jsonl", "--run", run).code == 0
     flags = ["--embedder", "openai:m", "--embedder-base-url", served.base_url, "--min-count", "1"]
-    flags += ["--embedder-key-file", tmp_path / "key"]
+    flags += ["--embedder-key-file", str(tmp_path / "key")]
     assert instag("normalize", run, *flags).code == 0
     assert served.stats()["texts_embedded"] == 32
     assert instag("normalize", run, *flags, "--max-cosine-distance", "0.1").code == 0

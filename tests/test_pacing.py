@@ -85,6 +85,6 @@ def test_tokens_are_capped(serve: Serve, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute"])
 def test_a_cap_is_above_0(name: str) -> None:
+    settings: dict[str, Any] = {name: 0}
     with pytest.raises(instag.ConfigError, match=f"`{name}` is 0, must be a number above 0"):
-        settings: dict[str, Any] = {name: 0}
         instag.tag(["hello"], answers=None, **settings)

@@ -182,7 +182,8 @@ def resolve(
 ) -> Embedder | Lexical:
     """The embedder that a setting names: `lexical`, `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.
 
-    `base_url`, `api_key`, `key_file` and `answers` go to `openai` alone. An embedder is given back as it is; anything else is a `ConfigError`.
+    `base_url`, `api_key`, `key_file` and `answers` go to `openai` alone. An embedder is given back
+    as it is; anything else is a `ConfigError`.
 
     >>> resolve("lexical").identity, resolve("openai:text-embedding-3-small").identity
     ('lexical/1', 'openai:text-embedding-3-small')
