@@ -69,9 +69,9 @@ class NoReply(Exception):  # noqa: N818 - a reply to try again, not an error of 
 class Endpoint:
     """The client of one endpoint and what is known of its health, for the requests of one run.
 
-    The key is given, or comes from a file or the environment (`OPENAI_API_KEY`), and goes into the requests'
-    header, nowhere else. With a `base_url` and no key the word `none` goes in its place, which most servers of one's own take. Raises
-    `ConfigError` where the public endpoint is meant and there is no key.
+    The key is given, or comes from a file or the environment (`OPENAI_API_KEY`), and goes into the requests' header,
+    nowhere else. With a `base_url` and no key the word `none` goes in its place, which most servers of one's own take.
+    Raises `ConfigError` where the public endpoint is meant and there is no key.
     """
 
     def __init__(
