@@ -1,9 +1,10 @@
 """A server that answers like the real ones, and fails like them: `python tests/server.py --faults '{"500": 0.1}'`.
 
-Speaks `/v1/chat/completions` and `/v1/embeddings`. Everything follows from the request: the tags, and by a hash of the
-request which fault its first attempts meet, so a run with faults ends as one without. `GET /stats` tells how often each
-request came and was answered (by the sha256 of its canonical JSON, as the answer store keys it), `GET /count` how many
-came; `POST /control` changes settings while it runs. The first line on stdout is the port. Standard library only.
+Speaks `/v1/chat/completions` and `/v1/embeddings`, and `/v1/files` and `/v1/batches` (`server_batches.py`).
+Everything follows from the request: the tags, and by a hash of the request which fault its first attempts meet, so a
+run with faults ends as one without. `GET /stats` tells how often each request came and was answered (by the sha256 of
+its canonical JSON, as the answer store keys it), `GET /count` how many came; `POST /control` changes settings while it
+runs. The first line on stdout is the port. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from time import time
 from typing import Any
+
+from server_batches import Batches
 
 TAGS = [f"{verb} {noun}" for verb in ("Write", "Explain", "Fix", "Compare") for noun in ("Code", "Text", "Law", "Food")]
 PAGE = "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
@@ -52,6 +55,14 @@ class Settings:
     answer_model: str = ""  # the model replies name
     rejects: list[str] = field(default_factory=list)  # what is no parameter here: json_schema, temperature, ...
     seed: int = 0
+    no_batches: bool = False  # 404 for files and batches
+    batch_seconds: float = 0.2  # that a batch takes
+    batch_call_s: float = 0.0  # that a call about files and batches takes
+    batch_end: str = "completed"  # expired, cancelled: half done; failed: at its validation
+    batch_failures: float = 0.0  # share of requests that fail inside with 500
+    batch_requests: int = 50_000  # a file may hold
+    batch_bytes: int = 200_000_000
+    batch_replies_lost: int = 0  # so many batches are made, and the reply is 500
 
 
 class Server:
@@ -69,6 +80,7 @@ class Server:
         self.turn = 0.0  # when the next answer may go out
         self.keys_seen: set[str] = set()
         self.working = asyncio.Condition()
+        self.batches = Batches(self)
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
@@ -97,6 +109,7 @@ class Server:
                 "refused": self.refused,
                 "keys_seen": sorted(self.keys_seen),
                 "texts_embedded": self.texts_embedded,
+                **self.batches.stats(),
             }
             return send(writer, 200, told)
         if path == "/count":
@@ -111,6 +124,9 @@ class Server:
         if self.settings.key and headers.get("authorization") != f"Bearer {self.settings.key}":
             given = headers.get("authorization", "").removeprefix("Bearer ")
             return send(writer, 401, error(f"Incorrect API key provided: {given}.", "invalid_api_key"))
+        if path.startswith(("/v1/files", "/v1/batches")):
+            status, told = await self.batches.answer(method, path, headers, body)
+            return send(writer, status, told, *["text/html"][: isinstance(told, str)])
         if method != "POST" or path not in ("/v1/chat/completions", "/v1/embeddings"):
             return send(writer, 404, PAGE, "text/html")
         asked = json.loads(body)
@@ -124,10 +140,9 @@ class Server:
     async def chat(self, writer: asyncio.StreamWriter, asked: dict[str, Any]) -> bool:
         self.rate[int(10 * time())] += 1
         wanted = asked.pop("response_format", {}).get("type", "plain")
-        for name in self.settings.rejects:
-            if name in asked or name == wanted:
-                self.rejected[name] += 1
-                return send(writer, 400, error(rejection(name), "unsupported_parameter"))
+        refused = self.refusal(asked, wanted)
+        if refused is not None:
+            return send(writer, 400, refused)
         key = hashlib.sha256(canonical(asked)).hexdigest()
         self.requests[key] += 1
         self.formats[wanted] += 1
@@ -164,6 +179,14 @@ class Server:
             asked = formatdate(clock + float(asked.removeprefix("date:")), usegmt=True)
         told = {"Date": formatdate(clock, usegmt=True)} | ({"Retry-After": asked} if asked else {})
         return send(writer, 429, error("slow down", "rate_limit_exceeded"), told)
+
+    def refusal(self, asked: dict[str, Any], wanted: str) -> dict[str, Any] | None:
+        """What is said of a request with a parameter, or a form of output, that is none here."""
+        for name in self.settings.rejects:
+            if name in asked or name == wanted:
+                self.rejected[name] += 1
+                return error(rejection(name), "unsupported_parameter")
+        return None
 
     async def answer(self, writer: asyncio.StreamWriter, asked: dict[str, Any], key: str, fault: str | None) -> bool:
         kind = self.pick("reply", key, self.settings.replies)
@@ -241,6 +264,10 @@ class Server:
         usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
         return {"object": "list", "data": data, "model": asked["model"], "usage": usage}
 
+    @staticmethod
+    def canonical(value: Any) -> bytes:
+        return canonical(value)
+
     def pick(self, what: str, key: str, shares: dict[str, float]) -> str | None:
         at = int(hashlib.sha256(f"{self.settings.seed} {what} {key}".encode()).hexdigest()[:8], 16) / 2**32
         for kind, share in shares.items():
@@ -309,7 +336,7 @@ def send(
 ) -> bool:
     """Writes a response; a string goes out as it is, with `extra` as its type."""
     content_type = extra if isinstance(extra, str) else "application/json"
-    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
     headers = {"Content-Type": content_type, "Date": formatdate(time(), usegmt=True)}
     headers |= extra if isinstance(extra, dict) else {}
     if compress:

@@ -20,7 +20,7 @@ from typing import Any
 
 from instag.errors import ArtifactError
 
-FORMAT = 3  # 1 had no seconds, cached tokens, mode and endpoints, 2 no embeddings; both are brought up when opened
+FORMAT = 3  # 1 had no seconds, cached tokens, mode and endpoints, 2 no vectors and batches; they are brought up when opened
 _APPLICATION = 0x1257A605  # what `file` and `PRAGMA application_id` show
 _LOCK_WAIT_S = 5.0
 _BATCH = 500  # keys looked up at once
@@ -51,6 +51,21 @@ _THIRD = (
     prompt_tokens INTEGER,
     finished TEXT               -- UTC
 )""",
+    """CREATE TABLE batches (
+    name TEXT PRIMARY KEY,      -- ours, also in the batch's metadata
+    id TEXT,                    -- the endpoint's
+    url TEXT, model TEXT,       -- where it is; without credentials
+    form TEXT,                  -- that its requests have; JSON
+    input_file_id TEXT,
+    state TEXT,                 -- uploading, creating, out, collected
+    status TEXT,                -- what the endpoint said last
+    created REAL,               -- seconds since 1970
+    requests INTEGER,
+    answered INTEGER,           -- of those collected
+    failed INTEGER
+)""",
+    "CREATE TABLE batch_requests (key BLOB PRIMARY KEY, batch TEXT) WITHOUT ROWID",  # until all are collected
+    "CREATE INDEX requests_of_batch ON batch_requests (batch)",
 )
 _UPGRADES = {0: (_FIRST, *_SECOND, *_THIRD), 1: (*_SECOND, *_THIRD), 2: _THIRD}
 
@@ -167,9 +182,9 @@ class AnswerStore:
         """
         rows = list(map(astuple, answers))
         if not replace:
-            self._write((f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", rows))
+            self.write((f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", rows))
             return
-        self._write(
+        self.write(
             (
                 f"INSERT INTO earlier ({_COLUMNS}) SELECT {_COLUMNS} FROM answers WHERE key = ?",
                 [(answer.key,) for answer in answers],
@@ -177,7 +192,7 @@ class AnswerStore:
             (f"INSERT OR REPLACE INTO answers ({_COLUMNS}) VALUES ({_HOLES})", rows),
         )
 
-    def _write(self, *work: tuple[str, Sequence[tuple[Any, ...]]]) -> int:
+    def write(self, *work: tuple[str, Sequence[tuple[Any, ...]]]) -> int:
         """Commits statements, each for all its rows, all or none; gives the number of rows that changed."""
         with self._lock:
             try:
@@ -195,7 +210,7 @@ class AnswerStore:
             except sqlite3.Error as error:
                 raise self._error(error, "written") from None
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What a query finds, of what is committed: another thread may be writing."""
         with self._lock:
             try:
@@ -208,7 +223,7 @@ class AnswerStore:
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
             holes = ", ".join("?" * len(batch))
-            for row in self._rows(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({holes})", batch):
+            for row in self.rows(f"SELECT {_COLUMNS} FROM answers WHERE key IN ({holes})", batch):
                 yield Answer(*row)
 
     def missing(self, keys: Sequence[bytes]) -> list[int]:
@@ -216,14 +231,14 @@ class AnswerStore:
         known: set[bytes] = set()
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
-            found = self._rows(f"SELECT key FROM answers WHERE key IN ({', '.join('?' * len(batch))})", batch)
+            found = self.rows(f"SELECT key FROM answers WHERE key IN ({', '.join('?' * len(batch))})", batch)
             known.update(key for (key,) in found)
         return [at for at, key in enumerate(keys) if key not in known]
 
     def all(self) -> Iterator[Answer]:
         """Every answer, by key; memory is that of some."""
         last = b""
-        while found := self._rows(
+        while found := self.rows(
             f"SELECT {_COLUMNS} FROM answers WHERE key > ? ORDER BY key LIMIT ?", (last, _COPIED_AT_ONCE)
         ):
             yield from (Answer(*row) for row in found)
@@ -237,17 +252,17 @@ class AnswerStore:
         taken, answers = 0, other.all()
         while batch := list(islice(answers, _COPIED_AT_ONCE)):
             statement = f"INSERT OR IGNORE INTO answers ({_COLUMNS}) VALUES ({_HOLES})"
-            taken += self._write((statement, list(map(astuple, batch))))
+            taken += self.write((statement, list(map(astuple, batch))))
         last = b""
         query = "SELECT key, vector, model, prompt_tokens, finished FROM embeddings WHERE key > ? ORDER BY key LIMIT ?"
-        while found := other._rows(query, (last, _COPIED_AT_ONCE)):
-            self._write((_EMBEDDING, found))
+        while found := other.rows(query, (last, _COPIED_AT_ONCE)):
+            self.write((_EMBEDDING, found))
             last = found[-1][0]
         return taken
 
     def put_embeddings(self, embeddings: Sequence[Embedding]) -> None:
         """Commits vectors, all or none; the first of a key stays. Errors as of `put`."""
-        self._write((_EMBEDDING, list(map(astuple, embeddings))))
+        self.write((_EMBEDDING, list(map(astuple, embeddings))))
 
     def vectors(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The vectors there are, by key."""
@@ -255,12 +270,12 @@ class AnswerStore:
         for start in range(0, len(keys), _BATCH):
             batch = keys[start : start + _BATCH]
             holes = ", ".join("?" * len(batch))
-            found.update(self._rows(f"SELECT key, vector FROM embeddings WHERE key IN ({holes})", batch))
+            found.update(self.rows(f"SELECT key, vector FROM embeddings WHERE key IN ({holes})", batch))
         return found
 
     def counts(self) -> list[dict[str, Any]]:
         """Answers and tokens, by model as the replies name it, the most frequent first."""
-        found = self._rows(
+        found = self.rows(
             "SELECT model, count(*), sum(prompt_tokens), sum(completion_tokens) FROM answers "
             "GROUP BY model ORDER BY count(*) DESC, model"
         )
@@ -274,16 +289,16 @@ class AnswerStore:
 
     def form(self, url: str, model: str) -> dict[str, Any]:
         """What was remembered of an endpoint and a model; nothing where it is new."""
-        found = self._rows("SELECT form FROM endpoints WHERE url = ? AND model = ?", (url, model))
+        found = self.rows("SELECT form FROM endpoints WHERE url = ? AND model = ?", (url, model))
         return dict(json.loads(found[0][0])) if found else {}
 
     def remember(self, url: str, model: str, form: Mapping[str, Any]) -> None:
         """Keeps what was found out about an endpoint and a model, for the next run."""
         row = url, model, json.dumps(form, sort_keys=True)
-        self._write(("INSERT OR REPLACE INTO endpoints (url, model, form) VALUES (?, ?, ?)", [row]))
+        self.write(("INSERT OR REPLACE INTO endpoints (url, model, form) VALUES (?, ?, ?)", [row]))
 
     def __len__(self) -> int:
-        ((count,),) = self._rows("SELECT count(*) FROM answers")
+        ((count,),) = self.rows("SELECT count(*) FROM answers")
         return int(count)
 
     def __enter__(self) -> AnswerStore:

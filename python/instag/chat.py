@@ -125,6 +125,7 @@ class ChatTagger:
         self._decoding = {name: value for name, value in decoding.items() if value is not None}
         self.usage = Usage()
         self.form = Form()
+        self.begun: Spending | None = None  # by batches, before the next `tag_parts`
         self.price = find_price(decisive.model, self._speed.prices)
         if self._speed.budget_usd is not None and self.price is None:
             raise ConfigError(
@@ -144,6 +145,11 @@ class ChatTagger:
             "keep_truncated": self._settings.keep_truncated,
             "reader": READER,
         }
+
+    @property
+    def speed(self) -> TagSpeed:
+        """The settings that decide no tags."""
+        return self._speed
 
     @property
     def model(self) -> str:
@@ -171,6 +177,7 @@ class ChatTagger:
         """
         self.usage = Usage()
         told = _Told()
+        spending, self.begun = self.begun or self._spending(), None
         known = Distinct()
         window: deque[_Part] = deque()
         asking: Asking | None = None
@@ -185,8 +192,8 @@ class ChatTagger:
                 unknown = [at for at in first if asking is None or not asking.has(keys[at])]
                 missing = self._missing(store, keys, unknown)
                 if missing and asking is None:
-                    self._recall_form(store, stack)
-                    asking = stack.enter_context(self._asking(store, progress, total))
+                    self.recall_form(store, stack)
+                    asking = stack.enter_context(self._asking(store, spending, progress, total))
                     asking.reused = known.count - len(first)
                 batch = Batch(0)
                 if asking is not None:
@@ -200,21 +207,20 @@ class ChatTagger:
                     asking.wait(part.batch, backlog=0)
                 yield self._read(store, part, asking, told)
             stack.pop_all().close()  # what ended the asking is raised here
-        spent = Spending(self.price) if asking is None else asking.spending
         self.usage = Usage(
-            asked=spent.answers,
-            reused=told.answers - spent.answers,
-            prompt_tokens=spent.prompt_tokens,
-            completion_tokens=spent.completion_tokens,
-            cached_tokens=spent.cached_tokens,
-            prompt_tokens_reused=told.prompt_tokens - spent.prompt_tokens,
-            completion_tokens_reused=told.completion_tokens - spent.completion_tokens,
-            cost_usd=spent.usd,
+            asked=spending.answers,
+            reused=max(0, told.answers - spending.answers),  # a batch may answer what is not in this pool
+            prompt_tokens=spending.prompt_tokens,
+            completion_tokens=spending.completion_tokens,
+            cached_tokens=spending.cached_tokens,
+            prompt_tokens_reused=max(0, told.prompt_tokens - spending.prompt_tokens),
+            completion_tokens_reused=max(0, told.completion_tokens - spending.completion_tokens),
+            cost_usd=spending.usd,
             cut_queries=told.cut,
             redacted_queries=told.redacted_queries,
             redacted=dict(sorted(told.redacted.items())),
         )
-        self._warn_of_other_models(set() if asking is None else asking.models)
+        self.warn_of_other_models(set() if asking is None else asking.models)
         if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
             raise too_many_failures(told.failed, told.rows, self._speed.max_failure_rate, told.examples)
 
@@ -252,26 +258,44 @@ class ChatTagger:
         found = {places[at] for at in missing} | {at for at in places if keys[at] in again}
         return [at for at in places if at in found]
 
-    def _asking(self, store: AnswerStore, progress: ProgressHook | None, total: int | None) -> Asking:
-        speed = self._speed
+    def _asking(
+        self, store: AnswerStore, spending: Spending, progress: ProgressHook | None, total: int | None
+    ) -> Asking:
         return Asking(
             store,
-            Endpoint(
-                speed.base_url,
-                key_file=speed.key_file,
-                concurrency=speed.concurrency,
-                timeout_s=speed.timeout_s,
-                max_attempts=speed.max_attempts,
-                pacer=Pacer(speed.requests_per_minute, speed.tokens_per_minute),
-            ),
+            self.endpoint(),
             self._ask,
             lambda answer: self._parse(answer).reason,
-            spending=Spending(self.price, budget_usd=speed.budget_usd, max_tokens=self._settings.max_tokens),
-            max_failure_rate=speed.max_failure_rate,
-            replace=speed.retry_failed is not None,
+            spending=spending,
+            max_failure_rate=self._speed.max_failure_rate,
+            replace=self._speed.retry_failed is not None,
             progress=progress,
             total=total,
         )
+
+    def endpoint(self, least_timeout_s: float = 0.0) -> Endpoint:
+        """The endpoint that is asked."""
+        speed = self._speed
+        return Endpoint(
+            speed.base_url,
+            key_file=speed.key_file,
+            concurrency=speed.concurrency,
+            timeout_s=max(speed.timeout_s, least_timeout_s),
+            max_attempts=speed.max_attempts,
+            pacer=Pacer(speed.requests_per_minute, speed.tokens_per_minute),
+        )
+
+    def _spending(self) -> Spending:
+        return Spending(self.price, budget_usd=self._speed.budget_usd, max_tokens=self._settings.max_tokens)
+
+    def begin(self) -> Spending:
+        """Counts what answers cost from here on, batches and the next `tag_parts` together."""
+        self.begun = self._spending()
+        return self.begun
+
+    def body(self, query: str) -> dict[str, Any]:
+        """A whole request, in the form that is known to be taken."""
+        return {"model": self._settings.model, **self.form.applied(self._request(query), self._schema)}
 
     def _to_ask(self, key: bytes, text: str) -> Request:
         needed = self._speed.budget_usd is not None or self._speed.tokens_per_minute is not None
@@ -287,7 +311,7 @@ class ChatTagger:
         """The words of a request for a text as it is sent."""
         return "\n".join(message["content"] for message in self._prompt.messages(text))
 
-    def _recall_form(self, store: AnswerStore, stack: contextlib.ExitStack) -> None:
+    def recall_form(self, store: AnswerStore, stack: contextlib.ExitStack) -> None:
         """Begins with the form that the endpoint took last time; what is found out now is kept, however it ends."""
         place = redact(self._speed.base_url or ""), self._settings.model
         found = store.form(*place)
@@ -366,7 +390,7 @@ class ChatTagger:
                     told.examples.append((reason, text or "no answer"))
         return pl.DataFrame(rows, schema=tagged_schema(), orient="row")
 
-    def _warn_of_other_models(self, models: set[str]) -> None:
+    def warn_of_other_models(self, models: set[str]) -> None:
         """A reply may name a dated version of the model, or its path; another model altogether is worth a word."""
         asked = self._settings.model.rsplit("/", 1)[-1].lower()
         for model in sorted(models):

@@ -63,15 +63,24 @@ def cli() -> None:
 @click.argument("files", nargs=-1, required=True)
 @click.option("--run", "run_path", required=True, metavar="RUN", help="The run folder to write to.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and what it would cost; ask and write nothing.")
+@click.option("--batch-status", is_flag=True, help="Say how the batches of `--batch` are; change nothing.")
 @with_flags(TAG)
-def tag(files: tuple[str, ...], run_path: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+def tag(
+    files: tuple[str, ...],
+    run_path: str,
+    dry_run: bool,
+    batch_status: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Read FILES and tag every user query.
 
     FILES are JSON, JSONL, Parquet or CSV (.gz and .zst too), globs, or NAME=FILE to name the source.
     """
-    from instag.tag_stages import tag_plan, tag_stage
+    from instag.tag_stages import tag_batches, tag_plan, tag_stage
 
-    make = tag_plan if dry_run else tag_stage
+    make = tag_batches if batch_status else tag_plan if dry_run else tag_stage
     _finish(make(run_path, files, said(options, TAG), Talk(quiet=quiet)), as_json)
 
 

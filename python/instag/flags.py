@@ -69,6 +69,11 @@ TAG: dict[str, dict[str, Any]] = {
         "help": "Stop before the answers of this run have cost more.",
     },
     "prices": {"metavar": "FILE", "help": "A table of prices of your own (TOML), before the built-in one."},
+    "batch": {
+        "is_flag": True,
+        "default": None,
+        "help": "By the Batch API: half the price, within a day; what it does not answer is asked live.",
+    },
     "max_failure_rate": {
         "type": click.FloatRange(0, 1),
         "help": "Stop when more than this share of the answers fails, from the 100th on (default 0.05).",

@@ -8,7 +8,7 @@ from instag.pricing import Price
 
 USUAL_COMPLETION = 100  # tokens of a reply with three tags and their explanations, where no answer tells better
 _FIRST_COMPLETION = 1_000  # tokens a reply is taken to have at most, before any has come
-_MARGIN = 1.25  # a prompt's tokens are estimated, and a reply may be longer than any before
+MARGIN = 1.25  # a prompt's tokens are estimated, and a reply may be longer than any before
 
 
 class BudgetError(ProviderError):
@@ -56,8 +56,8 @@ class Spending:
         """Whether a request fits into the budget; what it may cost is then held back."""
         if self.budget_usd is None or self.price is None:
             return True
-        completion = self._max_tokens or max(self._longest * _MARGIN, _FIRST_COMPLETION)
-        usd = self.price.cost_usd(round(prompt_tokens * _MARGIN), round(completion))
+        completion = self._max_tokens or max(self._longest * MARGIN, _FIRST_COMPLETION)
+        usd = self.price.cost_usd(round(prompt_tokens * MARGIN), round(completion))
         if self._usd + self._held_usd + usd > self.budget_usd:
             return False
         self._held[key] = usd

@@ -21,6 +21,8 @@ from instag.summary import sent_told
 if TYPE_CHECKING:
     import polars as pl
 
+    from instag.chat import ChatTagger
+    from instag.planning import Plan
     from instag.reading import Pool
     from instag.tagger import Tagger, TagSpeed
     from instag.tagging import Tagging
@@ -57,6 +59,33 @@ def tag_plan(path: str | Path, files: Sequence[str], said: Mapping[str, Any], ta
     return {"run": str(path), "stage": "tag", "dry_run": True, **planned.as_dict()}
 
 
+def tag_batches(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
+    """How the batches are that the run's store knows of; asks the endpoint and changes nothing."""
+    from instag.batches import batch_states
+    from instag.chat import ChatTagger
+
+    tagger, *_ = _settled(Run(path), files, said)
+    if not isinstance(tagger, ChatTagger):
+        raise ConfigError("this tagger makes no batches", hint="`--batch-status` is for `--tagger openai`")
+    states = batch_states(tagger)
+    if states:
+        header = ["batch", "model", "state", "status", "requests", "completed", "failed"]
+        names = ["id", *header[1:]]
+        talk.table(header, [[row[name] for name in names] for row in states])
+    else:
+        talk.line("no batches were made")
+    return {"run": str(path), "stage": "tag", "batches": states}
+
+
+def _by_batches(tagger: ChatTagger, parts: Iterable[pl.Series], planned: Plan, talk: Talk) -> None:
+    """Has batches answer what they can, and says how it goes."""
+    from instag.batches import BatchWarning, answer_by_batches
+
+    texts = (queries.unique(maintain_order=True).to_list() for queries in parts)
+    with talk.hearing(BatchWarning), talk.progress("tagging by batches") as hook:
+        answer_by_batches(tagger, texts, planned=planned, progress=hook, tell=talk.line)
+
+
 def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`tag/`: reads the files, tags every query."""
     from instag.chat import ChatTagger, Usage
@@ -78,11 +107,20 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
         distinct = None
         with _reading(talk, inputs) as advance:
             if isinstance(tagger, ChatTagger):
-                planned = plan(_parts(files, reading, advance), tagger)
+                planned = plan(
+                    _parts(files, reading, advance), tagger, cost=speed.batch and speed.budget_usd is not None
+                )
                 single, distinct, pools = planned.single, planned.distinct, _parts(files, reading)
             else:
                 pool = read(files, **reading, progress=advance)
                 single, pools = bool((pool.samples["turns"] == 1).all()), [pool]
+        if isinstance(tagger, ChatTagger) and speed.batch:
+            _by_batches(tagger, (pool.queries["query"] for pool in _parts(files, reading)), planned, talk)
+        elif isinstance(tagger, ChatTagger) and planned.in_batches:
+            raise ConfigError(
+                f"{planned.in_batches:,} queries are out in batches: asked live now they would be paid twice",
+                hint="`--batch` waits for them; a batch that is cancelled at the endpoint ends at once",
+            )
         counts = TagCounts()
         told: list[tuple[pl.DataFrame, pl.DataFrame]] = []  # files and rejected records
         records = 0

@@ -71,7 +71,14 @@ class TagSpeed:
     prices: str | Path | None = None  # a table of your own
     output: str | None = None  # `json_schema`, `json_object` or `plain`; by default the strictest the endpoint takes
 
+    batch: bool = False  # by the Batch API, as far as it answers; the rest live
+    batch_poll_s: float = 5.0  # the first wait between two looks at a batch; it grows to twelve times that
+
     def __post_init__(self) -> None:
+        if self.batch and self.retry_failed is not None:
+            raise ConfigError(
+                "`batch` and `retry_failed` don't go together", hint="failed queries are asked live again"
+            )
         if self.output is not None and self.output not in FORMATS:
             names = ", ".join(f"`{name}`" for name in FORMATS)
             raise ConfigError(f"`output` is {self.output!r}, which is none", hint=f"use one of {names}")
@@ -82,6 +89,7 @@ class TagSpeed:
             )
         for name in ("concurrency", "max_attempts"):
             _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
+        _check_number("batch_poll_s", self.batch_poll_s, above=0, needed=True)
         for name in ("requests_per_minute", "tokens_per_minute", "budget_usd"):
             _check_number(name, getattr(self, name), above=0)
         _check_number("timeout_s", self.timeout_s, above=0, needed=True)

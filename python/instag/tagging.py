@@ -124,7 +124,7 @@ def tag_parts(
     The parts are tagged as one pool where the tags of a query follow from it alone (a tagger with a `tag_parts` of its
     own, as `openai`'s): a query that two parts share is asked once, and the next part is read while one is asked. Any
     other tagger tags each part for itself. `total` is the number of distinct queries, for the progress. The `usage` of
-    a part is that of all so far. Memory is that of some parts.
+    a part is that of all so far. Memory is that of some parts; with `batch` it is that of all.
 
     >>> class Length:
     ...     identity, label = {"tagger": "length"}, "by length"
@@ -150,10 +150,19 @@ def tag_parts(
             waiting.append((samples, queries, queries["query"].unique(maintain_order=True)))
             yield waiting[-1][2]
 
+    queries: Iterable[pl.Series] = distinct()
+    if isinstance(tagger, ChatTagger) and tagger.speed.batch and tagger.begun is None:
+        from instag.batches import answer_by_batches
+        from instag.planning import plan_queries
+
+        held = list(queries)
+        planned = plan_queries((part.to_list() for part in held), tagger, cost=tagger.speed.budget_usd is not None)
+        answer_by_batches(tagger, (part.to_list() for part in held), planned=planned, progress=progress)
+        queries = held
     if isinstance(tagger, PartsTagger):
-        found: Iterable[pl.DataFrame] = tagger.tag_parts(distinct(), progress=progress, total=total)
+        found: Iterable[pl.DataFrame] = tagger.tag_parts(queries, progress=progress, total=total)
     else:
-        found = (tagger.tag(queries, progress=progress) for queries in distinct())
+        found = (tagger.tag(part, progress=progress) for part in queries)
     last: Tagging | None = None
     for tagged in found:
         if last is not None:
