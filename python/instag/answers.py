@@ -20,7 +20,9 @@ from typing import Any
 
 from instag.errors import ArtifactError
 
-FORMAT = 3  # 1 had no seconds, cached tokens, mode and endpoints, 2 no vectors and batches; they are brought up when opened
+FORMAT = (
+    3  # 1 had no seconds, cached tokens, mode and endpoints, 2 no vectors and batches; they are brought up when opened
+)
 _APPLICATION = 0x1257A605  # what `file` and `PRAGMA application_id` show
 _LOCK_WAIT_S = 5.0
 _BATCH = 500  # keys looked up at once
