@@ -62,6 +62,7 @@ class Settings:
     batch_failures: float = 0.0  # share of requests that fail inside with 500
     batch_requests: int = 50_000  # a file may hold
     batch_bytes: int = 200_000_000
+    batch_queue: int = 0  # requests that may be in batches at once, if more than 0
     batch_replies_lost: int = 0  # so many batches are made, and the reply is 500
 
 

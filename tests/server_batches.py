@@ -30,7 +30,7 @@ class Batches:
         self.made: list[dict[str, Any]] = []  # the oldest first
         self.batched: Counter[str] = Counter()
         self.sizes: list[tuple[int, int]] = []  # requests and bytes of each file
-        self.lost = self.calls = 0
+        self.lost = self.calls = self.queued = 0
         self.running: set[asyncio.Task[None]] = set()
 
     def stats(self) -> dict[str, Any]:
@@ -123,6 +123,12 @@ class Batches:
             failed = {"object": "list", "data": [{"code": "invalid", "message": said, "line": None, "param": None}]}
             batch |= {"status": "failed", "errors": failed}
             return
+        if settings.batch_queue and self.queued + len(lines) > settings.batch_queue:
+            said = f"Enqueued token limit reached. Limit: {settings.batch_queue} enqueued tokens."
+            full = {"code": "token_limit_exceeded", "message": said, "line": None, "param": None}
+            batch |= {"status": "failed", "errors": {"object": "list", "data": [full]}}
+            return
+        self.queued += len(lines)
         batch["status"] = "in_progress"
         done = len(lines) if settings.batch_end == "completed" else len(lines) // 2
         out: list[str] = []
@@ -140,6 +146,7 @@ class Batches:
                 told_lines.reverse()  # no order is promised
                 batch[name] = self.keep("\n".join(told_lines).encode())
         batch["status"] = settings.batch_end
+        self.queued -= len(lines)
 
     def reply(self, line: dict[str, Any]) -> dict[str, Any]:
         server, asked = self.server, dict(line["body"])

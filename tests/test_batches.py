@@ -19,10 +19,11 @@ import pytest
 
 import instag
 from conftest import Instag, Served
-from instag import ArtifactError, Tagging, batches
+from instag import ArtifactError, Tagging, batch_files, batches
 from instag.answers import FORMAT, AnswerStore
 from instag.batch_endpoint import BatchEndpoint
-from instag.batches import BatchWarning, Limits
+from instag.batch_files import Limits
+from instag.batches import BatchWarning
 from instag.jobs import Jobs
 from instag.spending import BudgetError
 
@@ -58,7 +59,7 @@ def test_batches_give_what_live_calls_give_at_half_the_price(serve: Serve, tmp_p
 
 def test_files_stay_within_the_limits(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served, texts = serve(batch_requests=7, batch_bytes=20_000), queries(40)
-    monkeypatch.setattr(batches, "LIMITS", Limits(requests=7, bytes=20_000))
+    monkeypatch.setattr(batch_files, "LIMITS", Limits(requests=7, bytes=20_000))
     made = tag(served, [*texts, "long " * 10_000], tmp_path)
     stats = served.stats()
     assert all(requests <= 7 and size <= 20_000 for requests, size in stats["batch_files"])
@@ -90,6 +91,25 @@ def test_what_batches_do_not_answer_is_asked_live(
     assert len(stats["batched"]) + len(stats["requests"]) == 40
     assert made.usage.asked == 40
     assert tag(served, texts, tmp_path).usage.asked == 0
+
+
+@pytest.mark.parametrize(("per_file", "queue"), [(10, 25), (10, 10), (40, 12), (40, 2)])
+def test_a_full_queue_is_waited_for(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, per_file: int, queue: int
+) -> None:
+    served, texts = serve(batch_queue=queue), queries(40)
+    monkeypatch.setattr(batch_files, "LIMITS", Limits(requests=per_file))
+    if queue < batches._FEWEST:
+        with pytest.warns(BatchWarning, match="takes no batch, however small"):
+            made = tag(served, texts, tmp_path)
+        assert len(served.stats()["requests"]) == 40
+    else:
+        made = tag(served, texts, tmp_path)
+        assert served.stats()["requests"] == {}
+        assert list(served.stats()["batched"].values()) == [1] * 40
+    assert made.queries.equals(live(serve, texts).queries)
+    with AnswerStore(tmp_path / "answers.sqlite") as store:
+        assert Jobs(store).unfinished() == []
 
 
 def test_a_refused_form_is_lowered_once_and_the_rest_goes_live(serve: Serve, tmp_path: Path) -> None:
@@ -140,8 +160,8 @@ def test_replies_that_are_none_of_ours_are_left_alone(
 
 JOB = """
 import sys, instag
-from instag import batches
-batches.LIMITS, batches.SETTLING_S = batches.Limits(requests=10), 0.3
+from instag import batch_files, batches
+batch_files.LIMITS, batches.SETTLING_S = batch_files.Limits(requests=10), 0.3
 made = instag.tag(
     [f"Query {index}" for index in range(40)], base_url=sys.argv[1], answers=sys.argv[2], batch=True, batch_poll_s=0.05
 )
@@ -249,16 +269,18 @@ def test_a_budget_that_may_be_passed_refuses_batches(serve: Serve, instag: Insta
         tag(served, queries(50), tmp_path, budget_usd=0.000001)
 
 
-def test_a_store_without_batches_is_brought_up(tmp_path: Path) -> None:
+def test_a_store_of_format_2_is_brought_up(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     AnswerStore(path).__exit__(None, None, None)
     connection = sqlite3.connect(path)
-    for statement in ("DROP TABLE batches", "DROP TABLE batch_requests", "PRAGMA user_version = 2"):
-        connection.execute(statement)
+    for table in ("batches", "batch_requests", "embeddings"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("PRAGMA user_version = 2")
     connection.commit()
     connection.close()
     with AnswerStore(path) as store:
         assert Jobs(store).all() == []
+        assert store.vectors([b"key"]) == {}
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
     connection.close()

@@ -33,20 +33,31 @@ def test_the_strictest_form_that_the_endpoint_takes_is_found_and_remembered(
     serve: Serve, tmp_path: Path, rejects: list[str], output: str
 ) -> None:
     served = serve(rejects=rejects)
-    assert tagged(served, tmp_path).form.output == output
+    assert tagged(served, tmp_path).requests.form.output == output
     assert set(served.stats()["formats"]) == {output}
     rejected = served.stats()["rejected"]
     assert list(rejected) == rejects
     again = tagged(served, tmp_path, TEXTS + "?")
-    assert again.form.output == output
+    assert again.requests.form.output == output
     assert served.stats()["rejected"] == rejected  # not tried again
 
 
 def test_what_the_endpoint_refuses_is_left_out_or_named_otherwise(serve: Serve, tmp_path: Path) -> None:
     served = serve(rejects=["temperature", "max_tokens", "seed"])
     tagger = tagged(served, tmp_path, seed=3, max_tokens=500)
-    assert tagger.form == Form("json_schema", temperature=False, seed=False, limit="max_completion_tokens")
-    assert len(tagger.form.told()) == 2
+    assert tagger.requests.form == Form("json_schema", temperature=False, seed=False, limit="max_completion_tokens")
+    assert len(tagger.requests.form.told()) == 2
+
+
+def test_what_is_remembered_goes_by_the_address_wherever_it_is_given(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rejects, texts in ([["json_schema"], TEXTS], [[], TEXTS + "?"]):
+        served = serve(rejects=rejects)
+        monkeypatch.setenv("OPENAI_BASE_URL", served.base_url)
+        tagger = ChatTagger(speed=TagSpeed(answers=tmp_path / "answers.sqlite"))
+        tagger.tag(texts)
+        assert tagger.requests.form.output == ("json_object" if rejects else "json_schema")
 
 
 def test_the_form_enters_no_key(serve: Serve, tmp_path: Path) -> None:

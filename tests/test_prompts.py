@@ -32,7 +32,7 @@ VICUNA = Path(__file__).parents[1] / "docs" / "vicuna.jinja"
 def key(text: str, **settings: Any) -> str:
     """The key of a query's answer, in hex."""
     tagger = ChatTagger(TagSettings(**settings), TagSpeed(answers=None))
-    return tagger.keys(tagger.sent([text]))[0].hex()
+    return tagger.requests.keys(tagger.requests.sent([text]))[0].hex()
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_the_longest_real_prompt_is_cut_and_told(serve: Serve, instag: Instag, t
 
 def test_without_a_limit_nothing_is_cut() -> None:
     tagger = ChatTagger(TagSettings(max_query_tokens=None), TagSpeed(answers=None))
-    (sent,) = tagger.sent(["word " * 99_999])
+    (sent,) = tagger.requests.sent(["word " * 99_999])
     assert not sent.cut
     assert len(sent.text) == 5 * 99_999
     with pytest.raises(package.ConfigError, match="`max_query_tokens` is 49, must be a whole number of at least 50"):

@@ -152,7 +152,9 @@ def test_patterns_enter_the_identity_and_what_is_sent_the_key(tmp_path: Path) ->
     plain, redacting = ChatTagger(speed=speed), ChatTagger(TagSettings(redact="common"), speed)
     assert plain.identity != redacting.identity
     for text, same in (("Write a poem", True), ("Mail jo@x.org", False)):
-        assert (plain.keys(plain.sent([text])) == redacting.keys(redacting.sent([text]))) == same
-    sent = redacting.sent(["Mail jo@x.org"])[0]
+        assert (
+            plain.requests.keys(plain.requests.sent([text])) == redacting.requests.keys(redacting.requests.sent([text]))
+        ) == same
+    sent = redacting.requests.sent(["Mail jo@x.org"])[0]
     assert (sent.text, sent.redacted) == ("Mail [EMAIL]", {"EMAIL": 1})
-    assert plain.keys(plain.sent(["Mail [EMAIL]"])) == redacting.keys([sent])
+    assert plain.requests.keys(plain.requests.sent(["Mail [EMAIL]"])) == redacting.requests.keys([sent])

@@ -45,7 +45,7 @@ def expected(count: int) -> list[tuple[list[str], str | None]]:
     """(tags, reason) of every query, from what the server does to a request by its hash."""
     endpoint = server.Server(server.Settings(replies=LASTING))
     tagger, prompt = ChatTagger(TagSettings()), load_prompt("paper")
-    keys = tagger.keys(tagger.sent(map(text_of, range(count))))
+    keys = tagger.requests.keys(tagger.requests.sent(map(text_of, range(count))))
     rows: list[tuple[list[str], str | None]] = []
     for at, key in enumerate(keys):
         kind = endpoint.pick("reply", key.hex(), LASTING)

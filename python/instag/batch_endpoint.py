@@ -7,6 +7,7 @@ where nobody knows whether it came through, the batch is looked for by its name 
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _PASSING = (401, 402, 403, 408, 409, 425, 429)  # no word about this request: `E
 _CLOCKS_DIFFER_S = 86_400
 _POLL_S = 0.2  # a wait without an end does not hear Ctrl-C on every system
 _CHUNK_BYTES = 1 << 20
+_CROWDED = re.compile(r"token_limit_exceeded|enqueued[ _]?token", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Seen:
     output_file_id: str | None = None
     error_file_id: str | None = None
     errors: str = ""
+
+    crowded: bool = False  # failed before it began: more is in the queue than the account may have there
 
     @property
     def ended(self) -> bool:
@@ -187,6 +191,7 @@ async def _find(client: AsyncOpenAI, name: str, since: float) -> Any:
 def _seen(batch: Any) -> Seen:
     counts = batch.request_counts
     errors = batch.errors.data if batch.errors is not None and batch.errors.data else []
+    told = [f"{error.code}: {error.message}" for error in errors]
     return Seen(
         id=str(batch.id),
         status=str(batch.status),
@@ -194,7 +199,8 @@ def _seen(batch: Any) -> Seen:
         failed=(counts.failed or 0) if counts is not None else 0,
         output_file_id=batch.output_file_id,
         error_file_id=batch.error_file_id,
-        errors="; ".join(redact(f"{error.code}: {error.message}")[:200] for error in errors[:3]),
+        errors="; ".join(redact(text)[:200] for text in told[:3]),
+        crowded=batch.status == "failed" and any(_CROWDED.search(text) for text in told),
     )
 
 

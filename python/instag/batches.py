@@ -9,21 +9,21 @@ on with the batches that are out. Memory is that of one file's keys; requests an
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instag import batch_files
 from instag.answers import Answer, AnswerStore
 from instag.batch_endpoint import BatchEndpoint, Refused, Seen
+from instag.batch_files import Limits, NoAnswer, RequestFile, read_replies, request_line
 from instag.counting import Distinct
-from instag.endpoint import NoReply, redact
 from instag.jobs import Job, Jobs
 from instag.spending import MARGIN, BudgetError, Spending
 from instag.tagger import Progress, ProgressHook
@@ -38,27 +38,18 @@ _POLL_GROWTH = 1.5
 _SLOW_CALL_S = 600.0  # a file of 200 MB takes its time
 SETTLING_S = 10.0  # a batch that a killed run asked for may show only after this
 _COMMITTED_AT_ONCE = 1_000
-_URL = "/v1/chat/completions"
+_NO_LIMIT = 10**9
+_CUT_BY = 4  # how much smaller files become where even one alone is more than the queue takes
+_FEWEST = 10  # requests of a batch
 
 
 class BatchWarning(UserWarning):
     """Something of a batch did not go as asked, and is asked live."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one file may hold."""
-
-    requests: int = 50_000
-    bytes: int = 200_000_000
-
-
-LIMITS = Limits()
-
-
 def answer_by_batches(
     tagger: ChatTagger,
-    parts: Iterable[Sequence[str]],
+    parts: Callable[[], Iterable[Sequence[str]]],
     *,
     planned: Plan,
     progress: ProgressHook | None = None,
@@ -66,9 +57,10 @@ def answer_by_batches(
 ) -> None:
     """Has the queries of a pool answered by batches, as far as batches answer; the rest is left without an answer.
 
-    `planned` is their plan, with its cost where there is a budget; `tell` hears what a person may want to know. Raises
-    `BudgetError` before anything is sent where the estimate, with a margin, passes the budget, and `ProviderError`
-    where the endpoint is of no use. Waits for all batches of this endpoint and model, those of earlier runs first.
+    `parts()` gives them, again where the endpoint's queue was full; `planned` is their plan, with its cost where there
+    is a budget; `tell` hears what a person may want to know. Raises `BudgetError` before anything is sent where the
+    estimate, with a margin, passes the budget, and `ProviderError` where the endpoint is of no use. Waits for all
+    batches of this endpoint and model, those of earlier runs first.
     """
     spending = tagger.begin()
     if planned.to_ask == 0:
@@ -76,13 +68,15 @@ def answer_by_batches(
     _check_budget(tagger, planned)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(tagger.store())
-        tagger.recall_form(store, stack)
-        endpoint = stack.enter_context(BatchEndpoint(tagger.endpoint(_SLOW_CALL_S)))
+        asked = tagger.endpoint(_SLOW_CALL_S)
+        stack.enter_context(tagger.requests.remembered_form(store, asked.url))
+        endpoint = stack.enter_context(BatchEndpoint(asked))
         batching = _Batching(tagger, store, endpoint, spending, planned, progress, tell)
         batching.find_again()
         batching.collect_ended()
-        batching.submit(parts)
-        batching.wait()
+        batching.submit(parts())
+        while batching.wait_for_all():
+            batching.submit(parts())
         batching.jobs.release()
     tagger.warn_of_other_models(batching.models)
     if spending.answers:
@@ -147,6 +141,11 @@ class _Batching:
         self._spending, self._progress, self._tell = spending, progress, tell
         self._seen: dict[str, Seen] = {}
         self._failed = 0
+        self._limits, self._at_once = batch_files.LIMITS, _NO_LIMIT
+        self._queued = self._crowded = (
+            0  # batches since the last `submit`: taken into the queue; sent away, it was full
+        )
+        self._refused = False
         unfinished = self.jobs.unfinished()
         self._out = [job for job in unfinished if (job.url, job.model) == (endpoint.url, tagger.model)]
         if others := len(unfinished) - len(self._out):
@@ -170,10 +169,14 @@ class _Batching:
             self._tell(f"{len(self._out):,} batches of earlier runs are out, with {self._requests_out():,} requests")
 
     def submit(self, parts: Iterable[Sequence[str]]) -> None:
-        """Sends what has no answer and is in no batch, file by file."""
+        """Sends what has no answer and is in no batch, file by file, as many as the endpoint's queue takes."""
+        self._queued = self._crowded = 0
         path = self._folder.path / "requests.jsonl"
         for keys in self._files(parts, path):
-            job = self.jobs.start(self._endpoint.url, self._tagger.model, self._tagger.form.as_dict(), keys)
+            self._wait(until=lambda: len(self._out) < self._at_once)
+            if self._crowded:
+                return
+            job = self.jobs.start(self._endpoint.url, self._tagger.model, self._tagger.requests.form.as_dict(), keys)
             file_id = self._endpoint.upload(path)
             if isinstance(file_id, Refused):
                 self.jobs.drop(job)
@@ -199,33 +202,30 @@ class _Batching:
         return True
 
     def _warn_of_refusal(self, refused: Refused) -> None:
+        self._refused = True
         what = "has no Batch API" if refused.absent else "takes no batch"
         warnings.warn(f"{self._endpoint.name} {what} ({refused.said}): asked live", BatchWarning, 4)
 
     def _files(self, parts: Iterable[Sequence[str]], path: Path) -> Iterator[list[bytes]]:
         """Writes file after file to `path`, within the limits; gives the keys of each. One too large is left out."""
-        file = _File(path)
+        file = RequestFile(path, self._limits)
         seen = Distinct()
         for texts in parts:
-            sent = self._tagger.sent(texts)
-            found = self._tagger.keys(sent)
+            sent = self._tagger.requests.sent(texts)
+            found = self._tagger.requests.keys(sent)
             first = seen.first(found)
             missing = [first[at] for at in self._store.missing([found[at] for at in first])]
             known = self.jobs.known([found[at] for at in missing])
             for at in missing:
-                line = self._line(found[at], sent[at].text)
-                if found[at] in known or len(line) > LIMITS.bytes:
+                line = request_line(found[at], self._tagger.requests.body(sent[at].text))
+                if found[at] in known or len(line) > self._limits.bytes:
                     continue
                 if not file.fits(line):
                     yield file.close()
-                    file = _File(path)
+                    file = RequestFile(path, self._limits)
                 file.add(found[at], line)
         if file.keys:
             yield file.close()
-
-    def _line(self, key: bytes, text: str) -> bytes:
-        request = {"custom_id": key.hex(), "method": "POST", "url": _URL, "body": self._tagger.body(text)}
-        return json.dumps(request, ensure_ascii=False).encode() + b"\n"
 
     def collect_ended(self) -> None:
         """Looks at every batch once, and takes what those that have ended answered."""
@@ -241,17 +241,44 @@ class _Batching:
                 del self._seen[job.name]
         self._report()
 
-    def wait(self) -> None:
-        """Until every batch has ended, with growing intervals."""
+    def wait_for_all(self) -> bool:
+        """Waits until every batch has ended; gives whether the queue was full and more should be sent, in smaller bits.
+
+        What is out at once is held to what the queue took; where it took nothing, the files are made smaller.
+        """
+        self._wait(until=lambda: not self._out)
+        if not self._crowded or self._refused:
+            return False
+        if self._queued:
+            self._at_once = max(1, min(self._at_once - 1, self._queued))
+            return True
+        self._at_once = 1
+        self._limits = Limits(self._limits.requests // _CUT_BY, self._limits.bytes // _CUT_BY)
+        if self._limits.requests >= _FEWEST:
+            self._tell(
+                f"the queue of {self._endpoint.name} is full: batches of {self._limits.requests:,} requests next"
+            )
+            return True
+        warnings.warn(f"the queue of {self._endpoint.name} takes no batch, however small: asked live", BatchWarning, 3)
+        return False
+
+    def _wait(self, *, until: Callable[[], bool]) -> None:
+        """Looks at the batches with growing intervals."""
         first = pause = self._tagger.speed.batch_poll_s
         self._report()
-        while self._out:
+        while not until():
             time.sleep(pause)
             pause = min(pause * _POLL_GROWTH, first * _LONGEST_POLL)
             self.collect_ended()
 
     def _collect(self, job: Job, seen: Seen) -> None:
         """Commits what a batch answered, and counts why it did not answer the others."""
+        if seen.crowded:
+            self._crowded += 1
+            self.jobs.drop(job)
+            self._tell(f"batch `{seen.id}` was sent away, the queue is full ({seen.errors}): sent again later")
+            return
+        self._queued += 1
         keys = self.jobs.keys(job)
         reasons: Counter[str] = Counter()
         answered: set[bytes] = set()
@@ -262,7 +289,7 @@ class _Batching:
             if not self._endpoint.download(file_id, path):
                 warnings.warn(f"the {name} file of batch `{seen.id}` is gone", BatchWarning, 4)
                 continue
-            for answers in self._read(path, keys, job, reasons):
+            for answers in self._answers(path, keys, job, reasons):
                 new = self._store.missing([answer.key for answer in answers])
                 self._store.put(answers)
                 answered.update(answer.key for answer in answers)
@@ -285,61 +312,26 @@ class _Batching:
                 4,
             )
 
-    def _read(self, path: Path, keys: set[bytes], job: Job, reasons: Counter[str]) -> Iterator[list[Answer]]:
+    def _answers(self, path: Path, keys: set[bytes], job: Job, reasons: Counter[str]) -> Iterator[list[Answer]]:
         """The answers in a file of replies, some at a time; `reasons` counts what is none."""
-        answers: list[Answer] = []
-        with open(path, "rb") as file:
-            for line in file:
-                if not line.strip():
-                    continue
-                try:
-                    answers.append(self._answer(line, keys, job))
-                except _NoAnswer as why:
-                    reasons[str(why)] += 1
-                if len(answers) == _COMMITTED_AT_ONCE:
-                    yield answers
-                    answers = []
-        if answers:
-            yield answers
+        replies = read_replies(path, keys)
+        while some := list(islice(replies, _COMMITTED_AT_ONCE)):
+            for reply in some:
+                if isinstance(reply, NoAnswer):
+                    reasons[reply.reason] += 1
+                    self._learn(job, reply)
+                elif reply.model:
+                    self.models.add(reply.model)
+            yield [reply for reply in some if isinstance(reply, Answer)]
 
-    def _answer(self, line: bytes, keys: set[bytes], job: Job) -> Answer:
-        """The answer in a line; raises `_NoAnswer` where it has none, and learns from what was refused."""
-        from openai.types.chat import ChatCompletion
-
-        from instag.chat import answer_from
-
-        try:
-            told = json.loads(line)
-            key = bytes.fromhex(told["custom_id"])
-            response, error = told.get("response"), told.get("error")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise _NoAnswer("broken lines") from None
-        if key not in keys:
-            raise _NoAnswer("lines of other batches")
-        if not isinstance(response, dict):
-            raise _NoAnswer(_word(error, "code") or "without a reply")
-        status, body = response.get("status_code"), response.get("body")
-        if status != 200 or not isinstance(body, dict):
-            said = body.get("error") if isinstance(body, dict) else None
-            code, message = _word(said, "code"), _word(said, "message")
-            self._learn(job, status, f"{code} {message}")
-            raise _NoAnswer(code or f"status {status}")
-        try:
-            answer = answer_from(key, ChatCompletion.construct(**body))
-        except (NoReply, TypeError, ValueError):
-            raise _NoAnswer("without a message") from None
-        if answer.model:
-            self.models.add(answer.model)
-        return dataclasses.replace(answer, mode="batch")
-
-    def _learn(self, job: Job, status: Any, said: str) -> None:
+    def _learn(self, job: Job, refused: NoAnswer) -> None:
         """Lowers the form where the batch was refused for the one that is used now."""
-        form = self._tagger.form
-        if not isinstance(status, int) or json.loads(job.form) != form.as_dict():
+        requests = self._tagger.requests
+        if refused.status is None or json.loads(job.form) != requests.form.as_dict():
             return
-        lowered = form.lowered(status, said)
+        lowered = requests.form.lowered(refused.status, refused.said)
         if lowered is not None:
-            self._tagger.form = lowered
+            requests.form = lowered
 
     def _requests_out(self) -> int:
         return sum(job.requests for job in self._out)
@@ -361,35 +353,3 @@ class _Batching:
                 usd=spending.usd,
             )
         )
-
-
-class _File:
-    """One file of requests, as it is written."""
-
-    def __init__(self, path: Path) -> None:
-        self.keys: list[bytes] = []
-        self._file = open(path, "wb")  # noqa: SIM115 - closed by `close`
-        self._bytes = 0
-
-    def fits(self, line: bytes) -> bool:
-        return not self.keys or (len(self.keys) < LIMITS.requests and self._bytes + len(line) <= LIMITS.bytes)
-
-    def add(self, key: bytes, line: bytes) -> None:
-        self.keys.append(key)
-        self._bytes += len(line)
-        self._file.write(line)
-
-    def close(self) -> list[bytes]:
-        """Ends the file; gives the keys of its requests."""
-        self._file.close()
-        return self.keys
-
-
-class _NoAnswer(Exception):  # noqa: N818 - one request without an answer, not an error of the run
-    """Why a line of a batch's files holds no answer, in a few words."""
-
-
-def _word(told: Any, name: str) -> str:
-    """A member of an error, shown safely; empty where there is none."""
-    value = told.get(name) if isinstance(told, Mapping) else None
-    return redact(value)[:300] if isinstance(value, str) else ""

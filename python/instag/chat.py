@@ -11,35 +11,27 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instag.answers import Answer, AnswerStore, request_key
+from instag.answers import Answer, AnswerStore
 from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_many_failures
+from instag.chat_requests import ChatRequests, Sent
 from instag.counting import Distinct
-from instag.endpoint import Endpoint, NoReply, redact
+from instag.endpoint import Endpoint
 from instag.errors import ConfigError
-from instag.ladder import OPEN_SCHEMA, Form, closed_schema
 from instag.limiter import MOST
 from instag.pacing import Pacer
 from instag.pricing import find_price
-from instag.prompt import load_prompt
-from instag.redaction import open_redactor
-from instag.replies import READER, Reply, clean, parse, parse_labels
-from instag.shortening import shorten
+from instag.replies import READER, Reply, parse, parse_labels
 from instag.spending import Spending
 from instag.tagger import ProgressHook, TagSettings, TagSpeed, tagged_schema
-from instag.tokens import TOKENS_A_REQUEST, Tokens, token_counter
+from instag.tokens import TOKENS_A_REQUEST
 
 if TYPE_CHECKING:
     import polars as pl
-    from openai import AsyncOpenAI
-    from openai.types.chat import ChatCompletion
 
 _PARTS_HELD = 16  # read before the first of them is done
-_NOTHING: Counter[str] = Counter()
 
 
 @dataclass(frozen=True)
@@ -61,15 +53,6 @@ class Usage:
     cut_queries: int = 0
     redacted_queries: int = 0
     redacted: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A query as it is sent: redacted, then cut; how often each kind was redacted, and whether it was cut."""
-
-    text: str
-    redacted: Mapping[str, int]
-    cut: bool
 
 
 @dataclass(frozen=True)
@@ -112,24 +95,14 @@ class ChatTagger:
     """
 
     def __init__(self, settings: TagSettings | None = None, speed: TagSpeed | None = None) -> None:
-        self._settings, self._speed = settings or TagSettings(), speed or TagSpeed()
-        decisive = self._settings
-        self._model_identity = decisive.model_identity or decisive.model
-        self._prompt = load_prompt(decisive.prompt, decisive.labels)
-        self._labels = dict.fromkeys(self._prompt.labels)
-        self._schema = closed_schema(self._prompt.labels) if self._prompt.labels else OPEN_SCHEMA
-        self._output = self._speed.output or self._prompt.output
-        self._redactor = None if decisive.redact is None else open_redactor(decisive.redact)
-        temperature = None if decisive.temperature is None else float(decisive.temperature)
-        decoding = {"temperature": temperature, "max_tokens": decisive.max_tokens, "seed": decisive.seed}
-        self._decoding = {name: value for name, value in decoding.items() if value is not None}
+        self._settings, self.speed = settings or TagSettings(), speed or TagSpeed()
+        self.requests = ChatRequests(self._settings, self.speed.output)
         self.usage = Usage()
-        self.form = Form()
         self.begun: Spending | None = None  # by batches, before the next `tag_parts`
-        self.price = find_price(decisive.model, self._speed.prices)
-        if self._speed.budget_usd is not None and self.price is None:
+        self.price = find_price(self.model, self.speed.prices)
+        if self.speed.budget_usd is not None and self.price is None:
             raise ConfigError(
-                f"no price of `{decisive.model}` is known, so no budget can be kept",
+                f"no price of `{self.model}` is known, so no budget can be kept",
                 hint="give its price in a table of your own: `--prices FILE`",
             )
 
@@ -137,28 +110,19 @@ class ChatTagger:
     def identity(self) -> Mapping[str, Any]:
         return {
             "tagger": "openai",
-            "model": self._model_identity,
-            **self._prompt.identity,
-            "max_query_tokens": self._settings.max_query_tokens,
-            **({} if self._redactor is None else {"redact": self._redactor.identity}),
-            **self._decoding,
+            **self.requests.identity,
             "keep_truncated": self._settings.keep_truncated,
             "reader": READER,
         }
 
     @property
-    def speed(self) -> TagSpeed:
-        """The settings that decide no tags."""
-        return self._speed
-
-    @property
     def model(self) -> str:
         """The model that is asked."""
-        return self._settings.model
+        return self.requests.model
 
     @property
     def label(self) -> str:
-        return f"tagged by {self._model_identity}"
+        return f"tagged by {self.requests.model_identity}"
 
     def tag(self, queries: pl.Series, *, progress: ProgressHook | None = None) -> pl.DataFrame:
         """The columns of `tagged_schema`, one row a query, in order; see `Tagger.tag` and `tag_parts`."""
@@ -184,16 +148,17 @@ class ChatTagger:
         with contextlib.ExitStack() as stack:
             store = stack.enter_context(self.store())
             for queries in parts:
-                sent = self.sent(queries)
-                keys = self.keys(sent)
+                sent = self.requests.sent(queries)
+                keys = self.requests.keys(sent)
                 first = known.first(keys)
                 for at in first:
                     told.add(sent[at])
                 unknown = [at for at in first if asking is None or not asking.has(keys[at])]
                 missing = self._missing(store, keys, unknown)
                 if missing and asking is None:
-                    self.recall_form(store, stack)
-                    asking = stack.enter_context(self._asking(store, spending, progress, total))
+                    endpoint = self.endpoint()
+                    stack.enter_context(self.requests.remembered_form(store, endpoint.url))
+                    asking = stack.enter_context(self._asking(store, endpoint, spending, progress, total))
                     asking.reused = known.count - len(first)
                 batch = Batch(0)
                 if asking is not None:
@@ -221,36 +186,19 @@ class ChatTagger:
             redacted=dict(sorted(told.redacted.items())),
         )
         self.warn_of_other_models(set() if asking is None else asking.models)
-        if told.rows >= JUDGED_FROM and told.failed > self._speed.max_failure_rate * told.rows:
-            raise too_many_failures(told.failed, told.rows, self._speed.max_failure_rate, told.examples)
+        if told.rows >= JUDGED_FROM and told.failed > self.speed.max_failure_rate * told.rows:
+            raise too_many_failures(told.failed, told.rows, self.speed.max_failure_rate, told.examples)
 
     def store(self, *, make: bool = True) -> AnswerStore:
         """Opens the store of answers; where there is none, makes it, or gives an empty one in memory."""
-        path = self._speed.answers
+        path = self.speed.answers
         return AnswerStore(path if make or (path is not None and Path(path).exists()) else None)
-
-    def sent(self, queries: Iterable[str]) -> list[Sent]:
-        """Queries as they are sent: first redacted, so that a cut goes through nothing secret, then cut."""
-        return [self._sent(query) for query in queries]
-
-    def _sent(self, query: str) -> Sent:
-        text, redacted = query, _NOTHING
-        if self._redactor is not None:
-            text, redacted = self._redactor.redact(text)
-        if self._settings.max_query_tokens is None:
-            return Sent(text, redacted, cut=False)
-        short = shorten(text, self._settings.max_query_tokens)
-        return Sent(short, redacted, cut=short != text)
-
-    def keys(self, sent: Iterable[Sent]) -> list[bytes]:
-        """What the answers to queries are kept by."""
-        return [request_key({"model": self._model_identity, **self._request(query.text)}) for query in sent]
 
     def _missing(self, store: AnswerStore, keys: Sequence[bytes], places: Sequence[int]) -> list[int]:
         """The places whose keys have no answer, or one that is to be asked for again."""
         missing = store.missing([keys[at] for at in places])
         again: set[bytes] = set()
-        if (reasons := self._speed.retry_failed) is not None:
+        if (reasons := self.speed.retry_failed) is not None:
             for answer in store.get([keys[at] for at in places]):
                 reason = self._parse(answer).reason
                 if reason is not None and reasons in ("all", reason):
@@ -259,23 +207,28 @@ class ChatTagger:
         return [at for at in places if at in found]
 
     def _asking(
-        self, store: AnswerStore, spending: Spending, progress: ProgressHook | None, total: int | None
+        self,
+        store: AnswerStore,
+        endpoint: Endpoint,
+        spending: Spending,
+        progress: ProgressHook | None,
+        total: int | None,
     ) -> Asking:
         return Asking(
             store,
-            self.endpoint(),
-            self._ask,
+            endpoint,
+            self.requests.ask,
             lambda answer: self._parse(answer).reason,
             spending=spending,
-            max_failure_rate=self._speed.max_failure_rate,
-            replace=self._speed.retry_failed is not None,
+            max_failure_rate=self.speed.max_failure_rate,
+            replace=self.speed.retry_failed is not None,
             progress=progress,
             total=total,
         )
 
     def endpoint(self, least_timeout_s: float = 0.0) -> Endpoint:
         """The endpoint that is asked."""
-        speed = self._speed
+        speed = self.speed
         return Endpoint(
             speed.base_url,
             key_file=speed.key_file,
@@ -286,74 +239,25 @@ class ChatTagger:
         )
 
     def _spending(self) -> Spending:
-        return Spending(self.price, budget_usd=self._speed.budget_usd, max_tokens=self._settings.max_tokens)
+        return Spending(self.price, budget_usd=self.speed.budget_usd, max_tokens=self._settings.max_tokens)
 
     def begin(self) -> Spending:
         """Counts what answers cost from here on, batches and the next `tag_parts` together."""
         self.begun = self._spending()
         return self.begun
 
-    def body(self, query: str) -> dict[str, Any]:
-        """A whole request, in the form that is known to be taken."""
-        return {"model": self._settings.model, **self.form.applied(self._request(query), self._schema)}
-
     def _to_ask(self, key: bytes, text: str) -> Request:
-        needed = self._speed.budget_usd is not None or self._speed.tokens_per_minute is not None
-        tokens = self.tokens.count(self.shown(text)) if needed else 0
+        needed = self.speed.budget_usd is not None or self.speed.tokens_per_minute is not None
+        tokens = self.requests.tokens.count(self.requests.shown(text)) if needed else 0
         return Request(key, text, tokens + TOKENS_A_REQUEST)
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        """What counts tokens for this model."""
-        return token_counter(self._settings.model)
-
-    def shown(self, text: str) -> str:
-        """The words of a request for a text as it is sent."""
-        return "\n".join(message["content"] for message in self._prompt.messages(text))
-
-    def recall_form(self, store: AnswerStore, stack: contextlib.ExitStack) -> None:
-        """Begins with the form that the endpoint took last time; what is found out now is kept, however it ends."""
-        place = redact(self._speed.base_url or ""), self._settings.model
-        found = store.form(*place)
-        self.form = Form.from_dict(found, self._output)
-
-        def keep() -> None:
-            if self.form.as_dict() != found and self._output is None:
-                store.remember(*place, self.form.as_dict())
-
-        stack.callback(keep)
 
     def _is_done(self, asking: Asking, window: Sequence[_Part]) -> bool:
         """Whether the first part of the window is; waits while there is enough to send, or too much is held."""
         return asking.wait(window[0].batch, backlog=2 * MOST if len(window) < _PARTS_HELD else 0)
 
-    def _request(self, text: str) -> dict[str, Any]:
-        """What is sent beside the model."""
-        return {"messages": self._prompt.messages(text), **self._decoding}
-
-    async def _ask(self, endpoint: Endpoint, request: Request) -> Answer:
-        import openai
-
-        asked = self._request(request.text)
-
-        async def send(client: AsyncOpenAI) -> Any:
-            while True:
-                form = self.form
-                try:
-                    sent = form.applied(asked, self._schema)
-                    return await client.chat.completions.create(model=self._settings.model, **sent)
-                except openai.APIStatusError as error:
-                    lowered = form.lowered(error.status_code, f"{error.code} {error.message}")
-                    if lowered is None:
-                        raise
-                    if self.form == form:  # else another request was told so meanwhile
-                        self.form = lowered
-
-        return await endpoint.call(send, lambda completion, seconds: answer_from(request.key, completion, seconds))
-
     def _parse(self, answer: Answer) -> Reply:
         how = {"finish_reason": answer.finish_reason, "refusal": answer.refusal}
-        labels = self._labels
+        labels = self.requests.labels
         reply = parse_labels(answer.answer, labels, **how) if labels else parse(answer.answer, **how)
         return (
             Reply(reply.tags) if self._settings.keep_truncated and reply.reason == "truncated" and reply.tags else reply
@@ -392,34 +296,8 @@ class ChatTagger:
 
     def warn_of_other_models(self, models: set[str]) -> None:
         """A reply may name a dated version of the model, or its path; another model altogether is worth a word."""
-        asked = self._settings.model.rsplit("/", 1)[-1].lower()
+        asked = self.model.rsplit("/", 1)[-1].lower()
         for model in sorted(models):
             answered = model.rsplit("/", 1)[-1].lower()
             if not answered.startswith(asked) and not asked.startswith(answered):
-                warnings.warn(f"asked the model `{self._settings.model}`, answered by `{model}`", stacklevel=3)
-
-
-def answer_from(key: bytes, completion: ChatCompletion, seconds: float | None = None) -> Answer:
-    """The answer in a completion, cut and parsed nowhere; raises `NoReply` where there is none in it."""
-    try:
-        choice, usage = completion.choices[0], completion.usage
-        text, refusal = choice.message.content, choice.message.refusal
-        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-        cached = getattr(getattr(usage, "prompt_tokens_details", None), "cached_tokens", None)
-        finish_reason, model = choice.finish_reason, completion.model
-    except (AttributeError, TypeError, IndexError, KeyError):
-        raise NoReply(f"a reply without a message: {completion!r}") from None
-    if not isinstance(text, str | None) or not isinstance(refusal, str | None):
-        raise NoReply(f"a message that is no text: {completion!r}")
-    return Answer(
-        key=key,
-        answer=None if text is None else clean(text),
-        refusal=clean(refusal) if refusal else None,
-        finish_reason=finish_reason if isinstance(finish_reason, str) else None,
-        model=clean(model) if isinstance(model, str) else None,
-        prompt_tokens=tokens[0] if isinstance(tokens[0], int) else None,
-        completion_tokens=tokens[1] if isinstance(tokens[1], int) else None,
-        finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        cached_tokens=cached if isinstance(cached, int) else None,
-        seconds=None if seconds is None else round(seconds, 3),
-    )
+                warnings.warn(f"asked the model `{self.model}`, answered by `{model}`", stacklevel=3)

@@ -79,8 +79,8 @@ def plan_queries(parts: Iterable[Sequence[str]], tagger: ChatTagger, *, cost: bo
         jobs = Jobs(store)
         for texts in parts:
             queries += len(texts)
-            sent = tagger.sent(texts)
-            keys = tagger.keys(sent)
+            sent = tagger.requests.sent(texts)
+            keys = tagger.requests.keys(sent)
             first = seen.first(keys)
             cut += sum(sent[at].cut for at in first)
             redacted += sum(bool(sent[at].redacted) for at in first)
@@ -89,7 +89,9 @@ def plan_queries(parts: Iterable[Sequence[str]], tagger: ChatTagger, *, cost: bo
             in_batches += len(jobs.known([keys[at] for at in missing], unfinished=True))
             if not cost:
                 continue
-            prompt_tokens += sum(tagger.tokens.count(tagger.shown(sent[at].text)) + TOKENS_A_REQUEST for at in missing)
+            prompt_tokens += sum(
+                tagger.requests.tokens.count(tagger.requests.shown(sent[at].text)) + TOKENS_A_REQUEST for at in missing
+            )
             for answer in store.get([keys[at] for at in first]):
                 replied += answer.completion_tokens is not None
                 reply_tokens += answer.completion_tokens or 0
@@ -102,7 +104,7 @@ def plan_queries(parts: Iterable[Sequence[str]], tagger: ChatTagger, *, cost: bo
         made,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
-        tokens_by=tagger.tokens.how,
+        tokens_by=tagger.requests.tokens.how,
         cost_usd=None if price is None else price.cost_usd(prompt_tokens, completion_tokens),
         price_as_of=None if price is None else price.as_of,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +77,13 @@ def tag_batches(path: str | Path, files: Sequence[str], said: Mapping[str, Any],
     return {"run": str(path), "stage": "tag", "batches": states}
 
 
-def _by_batches(tagger: ChatTagger, parts: Iterable[pl.Series], planned: Plan, talk: Talk) -> None:
+def _by_batches(tagger: ChatTagger, pools: Callable[[], Iterable[Pool]], planned: Plan, talk: Talk) -> None:
     """Has batches answer what they can, and says how it goes."""
     from instag.batches import BatchWarning, answer_by_batches
 
-    texts = (queries.unique(maintain_order=True).to_list() for queries in parts)
+    def texts() -> Iterator[list[str]]:
+        return (pool.queries["query"].unique(maintain_order=True).to_list() for pool in pools())
+
     with talk.hearing(BatchWarning), talk.progress("tagging by batches") as hook:
         answer_by_batches(tagger, texts, planned=planned, progress=hook, tell=talk.line)
 
@@ -115,7 +117,7 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
                 pool = read(files, **reading, progress=advance)
                 single, pools = bool((pool.samples["turns"] == 1).all()), [pool]
         if isinstance(tagger, ChatTagger) and speed.batch:
-            _by_batches(tagger, (pool.queries["query"] for pool in _parts(files, reading)), planned, talk)
+            _by_batches(tagger, lambda: _parts(files, reading), planned, talk)
         elif isinstance(tagger, ChatTagger) and planned.in_batches:
             raise ConfigError(
                 f"{planned.in_batches:,} queries are out in batches: asked live now they would be paid twice",
@@ -154,7 +156,7 @@ def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], t
         read_counts = _read_counts(inputs, read_files, rejected, records, counts.samples)
         out.counts |= {"label": tagger.label, **counts.told(), **usage, **read_counts}
         out.cost_usd = usage["cost_usd"]
-        out.notes += [tagger.label, *(tagger.form.told() if isinstance(tagger, ChatTagger) else ())]
+        out.notes += [tagger.label, *(tagger.requests.form.told() if isinstance(tagger, ChatTagger) else ())]
 
     settings = {"tagger": dict(tagger.identity), **reading}
     told = dataclasses.asdict(speed) | {"base_url": redact(speed.base_url) if speed.base_url else None}

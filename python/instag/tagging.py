@@ -157,7 +157,7 @@ def tag_parts(
 
         held = list(queries)
         planned = plan_queries((part.to_list() for part in held), tagger, cost=tagger.speed.budget_usd is not None)
-        answer_by_batches(tagger, (part.to_list() for part in held), planned=planned, progress=progress)
+        answer_by_batches(tagger, lambda: (part.to_list() for part in held), planned=planned, progress=progress)
         queries = held
     if isinstance(tagger, PartsTagger):
         found: Iterable[pl.DataFrame] = tagger.tag_parts(queries, progress=progress, total=total)
