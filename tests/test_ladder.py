@@ -52,7 +52,7 @@ def test_what_the_endpoint_refuses_is_left_out_or_named_otherwise(serve: Serve, 
 def test_what_is_remembered_goes_by_the_address_wherever_it_is_given(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for rejects, texts in ([["json_schema"], TEXTS], [[], TEXTS + "?"]):
+    for rejects, texts in ((["json_schema"], TEXTS), ([], TEXTS + "?")):
         served = serve(rejects=rejects)
         monkeypatch.setenv("OPENAI_BASE_URL", served.base_url)
         tagger = ChatTagger(speed=TagSpeed(answers=tmp_path / "answers.sqlite"))

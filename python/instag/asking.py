@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from instag.answers import Answer, AnswerStore
-from instag.background import Background
+from instag.background import Background, give_up
 from instag.endpoint import Endpoint, Failed
 from instag.errors import InstagError, ProviderError
 from instag.spending import Spending
@@ -88,6 +88,7 @@ class Asking:
         self._arrived: list[tuple[Answer, asyncio.Future[None]]] = []
         self._ending: BaseException | None = None  # nothing is sent any more; what is out ends by itself
         self._closing = self._stopping = False
+        self._writing = True
         self._alarm: asyncio.TimerHandle | None = None  # rings when the caps a minute have room again
         self._reported = 0.0
         self._changed = threading.Condition()
@@ -165,9 +166,8 @@ class Asking:
                     self._wake.clear()
             finally:
                 self._stopping = True
-                for task in self._out:
-                    task.cancel()
-                await asyncio.gather(*self._out, return_exceptions=True)
+                await give_up(self._out)
+                self._writing = False
                 self._written.set()
                 await writer
         self._report(last=True)
@@ -252,7 +252,7 @@ class Asking:
         await committed
 
     async def _write(self) -> None:
-        while self._arrived or not self._stopping:
+        while self._arrived or self._writing:
             await self._written.wait()
             self._written.clear()
             batch, self._arrived = self._arrived, []
@@ -270,8 +270,8 @@ class Asking:
                     committed.set_result(None)
                 else:
                     committed.set_exception(error)
-            if error is not None and not waiting:
-                raise error  # nobody is left to hear of it
+            if error is not None and not waiting and self._ending is None:
+                self._ending = error  # nobody else is left to hear of it
 
     def _report(self, *, last: bool = False) -> None:
         if self._progress is None or (not last and time.monotonic() - self._reported < _REPORT_S):

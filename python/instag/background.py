@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_AGAIN_S = 1.0
 _POLL_S = 0.2  # a wait without an end does not hear Ctrl-C on every system
 
 
@@ -54,3 +55,11 @@ class Background:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
+
+
+async def give_up(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancels tasks and waits for their end, again and again: HTTP clients lose a cancellation now and then."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_AGAIN_S)

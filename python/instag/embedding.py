@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instag.answers import AnswerStore, Embedding, request_key
-from instag.background import Background
+from instag.background import Background, give_up
 from instag.endpoint import Endpoint, Failed, NoReply
 from instag.errors import ProviderError
 
@@ -78,9 +78,7 @@ class VectorAsking:
                     for task in done:
                         task.result()
             finally:
-                for task in out:
-                    task.cancel()
-                await asyncio.gather(*out, return_exceptions=True)
+                await give_up(out)
 
     def _check_sizes(self, rows: Sequence[Embedding]) -> None:
         self._sizes |= {len(row.vector) // 4 for row in rows}
