@@ -140,7 +140,8 @@ class Server:
 
     async def chat(self, writer: asyncio.StreamWriter, asked: dict[str, Any]) -> bool:
         self.rate[int(10 * time())] += 1
-        wanted = asked.pop("response_format", {}).get("type", "plain")
+        form = asked.pop("response_format", {})
+        wanted = form.get("type", "plain")
         refused = self.refusal(asked, wanted)
         if refused is not None:
             return send(writer, 400, refused)
@@ -160,7 +161,7 @@ class Server:
                 self.turn = max(self.turn, time()) + 1 / self.settings.rate
                 await asyncio.sleep(self.turn - time())
             fault = self.pick("fault", key, self.settings.faults) if self.requests[key] <= self.settings.times else None
-            return await self.answer(writer, asked, key, fault)
+            return await self.answer(writer, asked, form, key, fault)
         finally:
             async with self.working:
                 self.busy -= 1
@@ -189,7 +190,9 @@ class Server:
                 return error(rejection(name), "unsupported_parameter")
         return None
 
-    async def answer(self, writer: asyncio.StreamWriter, asked: dict[str, Any], key: str, fault: str | None) -> bool:
+    async def answer(
+        self, writer: asyncio.StreamWriter, asked: dict[str, Any], form: dict[str, Any], key: str, fault: str | None
+    ) -> bool:
         kind = self.pick("reply", key, self.settings.replies)
         if fault == "429":
             return self.push_back(writer)
@@ -218,7 +221,7 @@ class Server:
         if fault == "reset":
             writer.transport.abort()
             return False
-        completion = self.completion(asked, key, kind)
+        completion = self.completion(asked, form, key, kind)
         if fault in ("cut", "trickle"):
             text = json.dumps(completion).encode()
             writer.write(
@@ -235,8 +238,8 @@ class Server:
             return send(writer, 200, completion, "text/plain")
         return send(writer, 200, completion, compress=fault == "gzip")
 
-    def completion(self, asked: dict[str, Any], key: str, kind: str | None) -> dict[str, Any]:
-        text, refusal, finish = say(tags_of(asked["messages"][-1]["content"]), kind)
+    def completion(self, asked: dict[str, Any], form: dict[str, Any], key: str, kind: str | None) -> dict[str, Any]:
+        text, refusal, finish = say(tags_of(asked["messages"][-1]["content"]), kind, form)
         return {
             "id": f"chatcmpl-{key[:12]}",
             "object": "chat.completion",
@@ -299,6 +302,11 @@ def tags_of(prompt: str) -> list[str]:
     return list(dict.fromkeys(TAGS[byte % len(TAGS)] for byte in digest[1 : 2 + digest[0] % 4]))
 
 
+def labels_of(tags: list[str], labels: list[str]) -> list[str]:
+    """One label for each of some tags."""
+    return list(dict.fromkeys(labels[TAGS.index(tag) % len(labels)] for tag in tags))
+
+
 def vector_of(text: str) -> list[float]:
     """A unit vector of 16 numbers that follows from the text."""
     numbers = [byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:16]]
@@ -306,9 +314,19 @@ def vector_of(text: str) -> list[float]:
     return [number / norm for number in numbers]
 
 
-def say(tags: list[str], kind: str | None) -> tuple[str | None, str | None, str]:
-    """(content, refusal, finish_reason) of a reply of some kind."""
-    listed = json.dumps([{"tag": tag, "explanation": f"it asks to {tag.lower()}"} for tag in tags])
+def say(tags: list[str], kind: str | None, form: dict[str, Any]) -> tuple[str | None, str | None, str]:
+    """(content, refusal, finish_reason) of a reply of some kind, in the form that was asked for."""
+    told: Any = [{"tag": tag, "explanation": f"it asks to {tag.lower()}"} for tag in tags]
+    if form.get("type") == "json_schema":
+        schema = form["json_schema"]["schema"]
+        assert (form["json_schema"]["strict"], schema["additionalProperties"], schema["required"]) == (
+            True,
+            False,
+            ["tags"],
+        )
+        labels = schema["properties"]["tags"]["items"].get("enum")
+        told = {"tags": told if labels is None else labels_of(tags, labels)}
+    listed = json.dumps(told)
     said: dict[str | None, tuple[str | None, str | None, str]] = {
         "refusal": (None, "I can't help with that.", "stop"),
         "refused-text": ("I'm sorry, but I can't assist with that request.", None, "stop"),

@@ -151,7 +151,8 @@ class Batches:
     def reply(self, line: dict[str, Any]) -> dict[str, Any]:
         server, asked = self.server, dict(line["body"])
         assert (line["method"], line["url"]) == ("POST", "/v1/chat/completions")
-        wanted = asked.pop("response_format", {}).get("type", "plain")
+        form = asked.pop("response_format", {})
+        wanted = form.get("type", "plain")
         refused = server.refusal(asked, wanted)
         if refused is not None:
             return {"status_code": 400, "request_id": "r", "body": refused}
@@ -161,7 +162,7 @@ class Batches:
         self.batched[key] += 1
         server.formats[wanted] += 1
         kind = server.pick("reply", key, server.settings.replies)
-        return {"status_code": 200, "request_id": "r", "body": server.completion(asked, key, kind)}
+        return {"status_code": 200, "request_id": "r", "body": server.completion(asked, form, key, kind)}
 
 
 def error(message: str) -> dict[str, Any]:

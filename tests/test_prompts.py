@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import instag as package
+import server
 from conftest import Instag, Served
 from instag.chat import ChatTagger
 from instag.ladder import Form, closed_schema
@@ -79,6 +80,25 @@ def test_trained_taggers_answer_in_their_own_form(serve: Serve, tmp_path: Path, 
     )
     assert made.counts["failed"] == 0
     assert served.stats()["formats"] == {form: 2}
+
+
+@pytest.mark.parametrize("output", [None, "plain"])
+def test_an_endpoint_that_keeps_to_the_schema_gives_labels_alone(
+    serve: Serve, labels: Path, tmp_path: Path, output: str | None
+) -> None:
+    texts = [f"Query {index}" for index in range(40)]
+    settings: dict[str, Any] = {"answers": tmp_path / "a.sqlite", "max_failure_rate": 1.0, "output": output}
+    settings["base_url"] = serve().base_url
+    made = package.tag(texts, prompt="closed", labels=labels, **settings)
+    known = load_prompt("closed", labels).labels
+    if output is None:
+        wanted = [
+            server.labels_of(server.tags_of(load_prompt("closed", labels).messages(text)[0]["content"]), list(known))
+            for text in texts
+        ]
+        assert made.queries["tags"].to_list() == wanted
+    else:  # tags of its own invention, objects and not labels: none of them gets through
+        assert made.failures["reason"].to_list() == ["wrong_shape"] * 40
 
 
 def test_a_closed_set_is_in_the_messages_the_identity_and_the_schema(labels: Path, tmp_path: Path) -> None:
