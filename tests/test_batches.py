@@ -250,7 +250,7 @@ def test_the_command_line(
 
     done = instag("tag", *run, "--batch")
     assert (done.code, done.json["counts"]["asked"]) == (0, 40)
-    assert "batches of earlier runs are out" in done.err
+    assert "batches of earlier runs that are out: 1, with 40 requests" in done.err
     assert (served.stats()["batches"], served.stats()["requests"]) == (1, {})
     (state,) = instag("tag", *run, "--batch-status").json["batches"]
     assert (state["state"], state["completed"]) == ("collected", 40)

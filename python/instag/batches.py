@@ -145,11 +145,12 @@ class _Batching:
         self._queued = self._crowded = (
             0  # batches since the last `submit`: taken into the queue; sent away, it was full
         )
+        self._least_crowded = batch_files.LIMITS.requests  # requests of the smallest batch that was sent away
         self._refused = False
         unfinished = self.jobs.unfinished()
         self._out = [job for job in unfinished if (job.url, job.model) == (endpoint.url, tagger.model)]
         if others := len(unfinished) - len(self._out):
-            warnings.warn(f"{others:,} batches of other endpoints or models are not waited for", BatchWarning, 3)
+            warnings.warn(f"batches of other endpoints or models, {others:,}, are not waited for", BatchWarning, 3)
 
     @cached_property
     def _folder(self) -> TemporaryFolder:
@@ -166,7 +167,8 @@ class _Batching:
                     time.sleep(SETTLING_S)
                 self._create(job, look_first=True)
         if self._out:
-            self._tell(f"{len(self._out):,} batches of earlier runs are out, with {self._requests_out():,} requests")
+            told = f"{len(self._out):,}, with {self._requests_out():,} requests"
+            self._tell(f"batches of earlier runs that are out: {told}")
 
     def submit(self, parts: Iterable[Sequence[str]]) -> None:
         """Sends what has no answer and is in no batch, file by file, as many as the endpoint's queue takes."""
@@ -253,7 +255,7 @@ class _Batching:
             self._at_once = max(1, min(self._at_once - 1, self._queued))
             return True
         self._at_once = 1
-        self._limits = Limits(self._limits.requests // _CUT_BY, self._limits.bytes // _CUT_BY)
+        self._limits = Limits(self._least_crowded // _CUT_BY, self._limits.bytes)
         if self._limits.requests >= _FEWEST:
             self._tell(
                 f"the queue of {self._endpoint.name} is full: batches of {self._limits.requests:,} requests next"
@@ -275,6 +277,7 @@ class _Batching:
         """Commits what a batch answered, and counts why it did not answer the others."""
         if seen.crowded:
             self._crowded += 1
+            self._least_crowded = min(self._least_crowded, job.requests)
             self.jobs.drop(job)
             self._tell(f"batch `{seen.id}` was sent away, the queue is full ({seen.errors}): sent again later")
             return
