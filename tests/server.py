@@ -15,6 +15,7 @@ import base64
 import gzip
 import hashlib
 import json
+import ssl
 import struct
 import sys
 from collections import Counter
@@ -370,13 +371,18 @@ def send(
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--certificate", default="")
     for name, default in vars(Settings()).items():
         kind = json.loads if isinstance(default, dict | list | bool) else type(default)
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default)
     said = vars(parser.parse_args())
-    port = said.pop("port")
+    port, certificate = said.pop("port"), said.pop("certificate")
+    tls = None
+    if certificate:  # a PEM file with the key in it
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
     server = await asyncio.start_server(
-        Server(Settings(**said)).connection, "127.0.0.1", port, limit=2**26, backlog=1024
+        Server(Settings(**said)).connection, "127.0.0.1", port, limit=2**26, backlog=1024, ssl=tls
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from instag.background import Background
-from instag.endpoint import Endpoint, Failed, redact
+from instag.endpoint import Endpoint, Failed
 from instag.errors import ProviderError
+from instag.network import redact
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import AsyncOpenAI
 
 T = TypeVar("T")
 
@@ -106,7 +107,7 @@ class BatchEndpoint:
             )
 
         made = self._call(send)
-        return made if isinstance(made, Refused) else _seen(made)
+        return made if isinstance(made, Refused) else _seen(made, self._endpoint.shown)
 
     def has(self, name: str, *, since: float) -> bool:
         """Whether the endpoint has a batch of that name."""
@@ -128,7 +129,7 @@ class BatchEndpoint:
                 f"{self.name} does not know the batch `{batch}` ({found.said})",
                 hint="use the key of the account that made it, or another store (`--answers`)",
             )
-        return _seen(found)
+        return _seen(found, self._endpoint.shown)
 
     def download(self, file_id: str, path: Path) -> bool:
         """Writes a file of the endpoint to the disk, as it comes; False where it is no longer there."""
@@ -157,7 +158,7 @@ class BatchEndpoint:
             except openai.APIStatusError as error:
                 if error.status_code in _PASSING or (error.status_code >= 500 and error.status_code not in _ABSENT):
                     raise
-                return Refused(_said(error), error.status_code in _ABSENT)
+                return Refused(f"{error.status_code}: {self._endpoint.said(error)}", error.status_code in _ABSENT)
 
         try:
             return self._done(self._endpoint.call(checked, lambda reply, _: reply))
@@ -188,7 +189,7 @@ async def _find(client: AsyncOpenAI, name: str, since: float) -> Any:
     return None
 
 
-def _seen(batch: Any) -> Seen:
+def _seen(batch: Any, shown: Callable[[str], str]) -> Seen:
     counts = batch.request_counts
     errors = batch.errors.data if batch.errors is not None and batch.errors.data else []
     told = [f"{error.code}: {error.message}" for error in errors]
@@ -199,13 +200,6 @@ def _seen(batch: Any) -> Seen:
         failed=(counts.failed or 0) if counts is not None else 0,
         output_file_id=batch.output_file_id,
         error_file_id=batch.error_file_id,
-        errors="; ".join(redact(text)[:200] for text in told[:3]),
+        errors="; ".join(shown(text) for text in told[:3]),
         crowded=batch.status == "failed" and any(_CROWDED.search(text) for text in told),
     )
-
-
-def _said(error: APIStatusError) -> str:
-    body: Any = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    text = " ".join(str(message if isinstance(message, str) else error.message).split())
-    return redact(f"{error.status_code}: {text[:200]}")

@@ -11,7 +11,8 @@ from typing import Any
 
 from instag.answers import Answer
 from instag.chat_requests import answer_from
-from instag.endpoint import NoReply, redact
+from instag.endpoint import NoReply
+from instag.network import redact
 
 CHAT_URL = "/v1/chat/completions"
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from instag.answers import Answer, AnswerStore, request_key
 from instag.asking import Request
-from instag.endpoint import Endpoint, NoReply, redact
+from instag.endpoint import Endpoint, NoReply
 from instag.ladder import OPEN_SCHEMA, Form, closed_schema
+from instag.network import redact
 from instag.prompt import load_prompt
 from instag.redaction import open_redactor
 from instag.replies import clean

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from instag.endpoint import redact
 from instag.errors import ConfigError, DataError, InstagError, ProviderError
+from instag.network import redact
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

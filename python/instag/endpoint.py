@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from instag.errors import ConfigError, ProviderError
 from instag.limiter import MOST, Limiter
+from instag.network import PROXY_HINT, check_network, is_url, not_reached, obstacle, redact, url_secrets
 from instag.pacing import Pacer
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ _TOO_LONG = re.compile(
     r"context.?length|maximum context|too long|too large|exceeds? the (?:available )?context|max_model_len"
 )
 _FILTERED = re.compile(r"content.?filter|content management policy|content.?policy|moderation", re.IGNORECASE)
-_SECRET = re.compile(
-    r"\b(?:sk|pk|gsk|key|xai)-[\w*.\-]+|\bhf_\w+|\bAIza[\w\-]+|(?i:bearer\s+)\S+"
-    r"|(?<=://)[^/\s]*@|(?<=[?&])[\w\-]+=[^&\s`]+"  # of a URL: who asks, and every value of its query
-)
 
 
 class Failed(Exception):  # noqa: N818 - a row of the result, not an error of the run
@@ -89,6 +86,8 @@ class Endpoint:
     ) -> None:
         self.url = base_url or os.environ.get(URL_VARIABLE) or PUBLIC_URL
         self.name = f"`{redact(self.url)}`"
+        if not is_url(self.url):
+            raise ConfigError(f"{self.name} is no URL of an endpoint", hint="it looks like `http://localhost:8000/v1`")
         self._offline = offline  # what does the same without an endpoint
         self._key = key or (read_key(key_file) if key_file is not None else os.environ.get(KEY_VARIABLE) or None)
         if self._key is None and urlsplit(self.url).hostname == urlsplit(PUBLIC_URL).hostname:
@@ -97,8 +96,8 @@ class Endpoint:
                 hint=f"set `{KEY_VARIABLE}` or name a file with the key (`--key-file`), name a server of your own "
                 f"(`--base-url`), or use the offline baseline: `{offline}`",
             )
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
-            raise ConfigError(f"{self.name} is no URL of an endpoint", hint="it looks like `http://localhost:8000/v1`")
+        check_network(self.url)
+        self._secrets = [*filter(None, [self._key]), *url_secrets(self.url)]
         self.answered = False
         self.limiter = Limiter(concurrency)
         self.pacer = pacer or Pacer()  # asked before a request is sent by who sends it, here for what is tried again
@@ -114,7 +113,7 @@ class Endpoint:
         import openai
 
         # The transport of aiohttp costs a third of httpx's CPU time; every connection that was made is kept for the
-        # next request. Proxies and certificates are taken from the environment (HTTPS_PROXY, SSL_CERT_FILE).
+        # next request. Proxies and authorities are those of the environment: see network.py.
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=None, max_keepalive_connections=None)
         self._client = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY,
@@ -156,7 +155,7 @@ class Endpoint:
                     return answer
                 failed = self._no_json(reply)
             except NoReply as error:
-                failed = Failed("provider", self._shown(str(error)))
+                failed = Failed("provider", self.shown(str(error)))
             except openai.RateLimitError as error:
                 self.limiter.pushed_back(sent, time.monotonic(), refused=True)
                 pushed += 1
@@ -167,14 +166,14 @@ class Endpoint:
                     self.limiter.pushed_back(sent, time.monotonic(), refused=error.status_code in _OVERLOADED)
                 failed = self._status(error)
             except (asyncio.TimeoutError, openai.APITimeoutError) as error:
-                if (why := _not_reached(error)) is not None:
-                    await self._unreachable(why, attempt)
+                if (why := not_reached(error)) is not None:
+                    await self._unreachable(why, error, attempt)
                     failed = None
                 else:
                     self.limiter.pushed_back(sent, time.monotonic(), refused=False)
                     failed = Failed("timeout", f"no answer within {self._timeout_s:g} s")
             except openai.APIConnectionError as error:
-                await self._unreachable(str(error.__cause__ or error), attempt)
+                await self._unreachable(str(error.__cause__ or error), error, attempt)
                 failed = None
             except (openai.APIResponseValidationError, JSONDecodeError, UnicodeDecodeError) as error:
                 failed = Failed("provider", f"a reply that is broken JSON: {error}")
@@ -188,13 +187,15 @@ class Endpoint:
 
     def _status(self, error: APIStatusError) -> Failed:
         """A failure to try again; raises the ones that are final, for this request or for all."""
-        said = f"{error.status_code}: {self._said(error)}"
+        said = f"{error.status_code}: {self.said(error)}"
         status, text = error.status_code, f"{error.code} {error.message}"
         if status in (401, 402) or (status == 403 and not self.answered):
             told = "asks for a key" if self._key is None else "refuses the key, or the account behind it"
             raise ProviderError(
                 f"{self.name} {told} ({said})", hint=f"check `{KEY_VARIABLE}`, or use `{self._offline}`"
             ) from None
+        if status == 407:
+            raise ProviderError(f"the proxy wants a user and a password ({said})", hint=PROXY_HINT) from None
         if status in (404, 405) and not self.answered:
             raise ProviderError(
                 f"{self.name} does not know the model or the path ({said})",
@@ -212,10 +213,10 @@ class Endpoint:
         what = "an HTML page" if re.match(r"\s*<", body) else "no JSON"
         if not self.answered:
             raise ProviderError(
-                f"{self.name} answers {what}: {self._shown(body)}",
+                f"{self.name} answers {what}: {self.shown(body)}",
                 hint="is this the API's address? a base URL mostly ends in `/v1`",
             )
-        return Failed("provider", f"{what}: {self._shown(body)}")
+        return Failed("provider", f"{what}: {self.shown(body)}")
 
     async def _push_back(self, error: APIStatusError, times: int) -> None:
         """Waits as a 429 asks; with `Retry-After` everybody waits."""
@@ -223,7 +224,7 @@ class Endpoint:
         self._pushed_since = self._pushed_since or now
         if error.code == "insufficient_quota" or now - self._pushed_since > _PUSHED_BACK_S:
             raise ProviderError(
-                f"{self.name} takes no more requests ({error.status_code}: {self._said(error)})",
+                f"{self.name} takes no more requests ({error.status_code}: {self.said(error)})",
                 hint="check the quota, then run again: what was answered is kept",
             ) from None
         asked = retry_after_s(error.response.headers)
@@ -232,14 +233,19 @@ class Endpoint:
             return
         if asked > _LONGEST_WAIT_S:
             raise ProviderError(
-                f"{self.name} asks to wait {asked:.0f} s ({self._said(error)})",
+                f"{self.name} asks to wait {asked:.0f} s ({self.said(error)})",
                 hint="run again then: what was answered is kept",
             ) from None
         self._paused_until = max(self._paused_until, now + asked)
         await asyncio.sleep(random.random() * min(1.0, asked))  # not all at once behind the pause
 
-    async def _unreachable(self, why: str, attempt: int) -> None:
-        """A request that never arrived is tried until patience ends: nothing is lost by it, and nothing paid."""
+    async def _unreachable(self, why: str, error: Exception, attempt: int) -> None:
+        """A request that never arrived is tried until patience ends: nothing is lost by it, and nothing paid.
+
+        Where the way was never open, what will not go away by itself is told at once.
+        """
+        if not self.answered and (found := obstacle(error, self.url)) is not None:
+            raise ProviderError(f"{self.name} can't be reached: {found[0]}", hint=found[1]) from None
         self._in_trouble(redact(why).lower())
         await self._back_off(attempt + 1)
 
@@ -256,15 +262,18 @@ class Endpoint:
     async def _back_off(self, attempt: int) -> None:
         await asyncio.sleep(min(_BACKOFF_CAP_S, self._backoff_s * 2 ** min(attempt - 1, 16)) * random.uniform(0.5, 1.0))
 
-    def _said(self, error: APIStatusError) -> str:
+    def said(self, error: APIStatusError) -> str:
         """The server's own words, short and without secrets."""
         body: Any = error.body
         message = body.get("message") if isinstance(body, dict) else None
-        return self._shown(message if isinstance(message, str) else error.response.text or error.message)
+        return self.shown(message if isinstance(message, str) else error.response.text or error.message)
 
-    def _shown(self, text: str) -> str:
-        text = " ".join(text.replace(self._key, "***").split() if self._key else text.split())
-        return redact(text if len(text) <= 200 else text[:200] + "...")
+    def shown(self, text: str) -> str:
+        """A text of the endpoint's as messages may show it: short, one line, without the key and the URL's password."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text = redact(" ".join(text.split()))  # before the cut, which could go through what is to be found
+        return text if len(text) <= 200 else text[:200] + "..."
 
 
 def read_key(path: str | Path) -> str:
@@ -279,26 +288,6 @@ def read_key(path: str | Path) -> str:
         what = f"{len(lines)} lines" if len(lines) != 1 else "a line that is no key"
         raise ConfigError(f"the key file `{path}` holds {what}", hint="save the key alone, as one line")
     return lines[0]
-
-
-def _not_reached(error: BaseException) -> str | None:
-    """Why a time-out is none: a connection that never came about, or broke (aiohttp's errors of both bear its name)."""
-    cause, named = error.__cause__, False
-    while cause is not None:
-        if isinstance(cause, OSError) or type(cause).__name__ == "ServerDisconnectedError":
-            return str(cause) or "the connection was reset"
-        named = named or "Connect" in type(cause).__name__
-        cause = cause.__cause__
-    return "the connection timed out" if named else None
-
-
-def redact(text: str) -> str:
-    """The text with keys, and the credentials of URLs, as `***`.
-
-    >>> redact("https://me:p@w@host/v1?code=1 refuses sk-abc123")
-    'https://***@host/v1?*** refuses ***'
-    """
-    return _SECRET.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
 
 
 def retry_after_s(headers: Any) -> float | None:

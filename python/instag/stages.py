@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`normalize/`: queries, rows, ledger, tags. Reads `tag/`."""
     from instag.embedders import EmbedderAccess, resolve
-    from instag.endpoint import redact
+    from instag.network import redact
     from instag.normalization import NormalizeSettings, normalize
 
     run = Run(path)

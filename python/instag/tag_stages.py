@@ -91,7 +91,7 @@ def _by_batches(tagger: ChatTagger, pools: Callable[[], Iterable[Pool]], planned
 def tag_stage(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`tag/`: reads the files, tags every query."""
     from instag.chat import ChatTagger, Usage
-    from instag.endpoint import redact
+    from instag.network import redact
 
     run = Run(path)
     tagger, speed, reading, inputs = _settled(run, files, said)
