@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import sys
@@ -218,3 +219,16 @@ def test_a_proxy_that_is_none_is_no_matter_where_it_is_not_used(serve: Serve, mo
 @pytest.mark.parametrize("url", ["http://[::1/v1", "http://me:open-sesame@host:port/v1", "localhost:8000/v1"])
 def test_a_base_url_that_is_none(url: str) -> None:
     assert told(url).message.endswith("is no URL of an endpoint")
+
+
+def test_a_user_and_a_password_in_the_address_go_before_a_key(serve: Serve) -> None:
+    served = serve()
+    assert asked(served.base_url.replace("//", "//me:open%2Fsesame@")) == 2
+    assert served.stats()["keys_seen"] == ["Basic " + base64.b64encode(b"me:open/sesame").decode()]
+    served.set(key="another")
+    error = told(served.base_url.replace("//", "//me:open%2Fsesame@"))
+    assert error.message == (
+        f"`{served.base_url.replace('//', '//***@')}` refuses the user and password of its address "
+        "(401: Incorrect API key provided: Basic ***.)"
+    )
+    assert "check them" in str(error.hint)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from instag.errors import ConfigError, ProviderError
 from instag.limiter import MOST, Limiter
-from instag.network import PROXY_HINT, check_network, is_url, not_reached, obstacle, redact, url_secrets
+from instag.network import PROXY_HINT, check_network, is_url, not_reached, obstacle, redact, split_url
 from instag.pacing import Pacer
 
 if TYPE_CHECKING:
@@ -97,7 +97,10 @@ class Endpoint:
                 f"(`--base-url`), or use the offline baseline: `{offline}`",
             )
         check_network(self.url)
-        self._secrets = [*filter(None, [self._key]), *url_secrets(self.url)]
+        self._key_place = f"`{KEY_VARIABLE}`" if key_file is None else f"the key file `{key_file}`"
+        # The HTTP client takes no credentials in an address; they go before a key, which has the same header.
+        self._address, self._authorization, secrets = split_url(self.url)
+        self._secrets = [*filter(None, [self._key]), *secrets]
         self.answered = False
         self.limiter = Limiter(concurrency)
         self.pacer = pacer or Pacer()  # asked before a request is sent by who sends it, here for what is tried again
@@ -117,7 +120,8 @@ class Endpoint:
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)(max_connections=None, max_keepalive_connections=None)
         self._client = openai.AsyncOpenAI(
             api_key=self._key or _NO_KEY,
-            base_url=self.url,
+            base_url=self._address,
+            default_headers={"Authorization": self._authorization} if self._authorization else None,
             max_retries=0,
             timeout=openai.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
             http_client=openai.DefaultAioHttpClient(limits=limits),
@@ -191,8 +195,11 @@ class Endpoint:
         status, text = error.status_code, f"{error.code} {error.message}"
         if status in (401, 402) or (status == 403 and not self.answered):
             told = "asks for a key" if self._key is None else "refuses the key, or the account behind it"
+            where = self._key_place
+            if self._authorization is not None:
+                told, where = "refuses the user and password of its address", "them"
             raise ProviderError(
-                f"{self.name} {told} ({said})", hint=f"check `{KEY_VARIABLE}`, or use `{self._offline}`"
+                f"{self.name} {told} ({said})", hint=f"check {where}, or use `{self._offline}`"
             ) from None
         if status == 407:
             raise ProviderError(f"the proxy wants a user and a password ({said})", hint=PROXY_HINT) from None

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from instag.errors import ConfigError
@@ -40,18 +40,21 @@ def redact(text: str) -> str:
     return _SECRET.sub(lambda match: "***@" if match.group().endswith("@") else "***", text)
 
 
-def url_secrets(url: str) -> list[str]:
-    """What of a URL no message may repeat: its password, as it stands and as it is sent.
+def split_url(url: str) -> tuple[str, str | None, list[str]]:
+    """A URL without its user and password, the header `Authorization` in their place, and what no message may repeat.
 
-    >>> url_secrets("https://me:p%40w@host/v1"), url_secrets("https://host/v1")
-    (['p%40w', 'p@w', 'bWU6cEB3'], [])
+    >>> split_url("https://me:p%40w@host/v1")
+    ('https://host/v1', 'Basic bWU6cEB3', ['p%40w', 'p@w', 'bWU6cEB3'])
+    >>> split_url("https://host/v1")
+    ('https://host/v1', None, [])
     """
     parts = urlsplit(url)
-    if not parts.password:
-        return []
-    password = unquote(parts.password)
-    sent = base64.b64encode(f"{unquote(parts.username or '')}:{password}".encode()).decode()
-    return list(dict.fromkeys([parts.password, password, sent]))
+    if parts.username is None:
+        return url, None, []
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    password = unquote(parts.password or "")
+    sent = base64.b64encode(f"{unquote(parts.username)}:{password}".encode()).decode()
+    return bare, f"Basic {sent}", list(dict.fromkeys(filter(None, [parts.password, password, sent])))
 
 
 def is_url(url: str, schemes: tuple[str, ...] = ("http", "https")) -> bool:
