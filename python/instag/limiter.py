@@ -6,14 +6,17 @@ error that `pushed_back` is told of, or latency: where requests queue at the ser
 none is done sooner. A round is as many replies as requests may be out (half of them
 while doubling), of requests sent since it began.
 
-Not every error and not every delay means load: three cuts that bring no relief are taken back, and what was seen is
-tolerated from then on (a proxy that loses 2 % of all requests; answers that have become longer).
+Not every error and not every delay means load. What fails while the limit is well below where it was cut last is the
+endpoint's own share (5 % of 500s and 429s, whatever the load), and only clearly more than that is push-back. And three
+cuts that bring no relief are taken back, and what was seen is tolerated from then on (answers that have become longer).
 
 The bound is relative to the last limit that was worth its latency, and not, as in TCP Vegas, to the emptiest server:
 one that batches (vLLM) does more while its latency rises. Held by simulated endpoints in tests/test_limiter.py.
 """
 
 from __future__ import annotations
+
+from math import sqrt
 
 START = 16  # requests that no endpoint falls from
 MOST = 512  # connections; more than that the files a process may have open would not allow everywhere
@@ -24,7 +27,12 @@ _WORTH = 1.8  # latency may rise by this factor when the limit doubles: 11 % mor
 _SLACK = 1.5  # and by this one above the reference from then on
 _RELIEF = 0.87  # of what was seen before three cuts (0.73 of the limit) must be less left
 _CUTS = 3
-_USUAL = 0.02  # share of errors that every server has
+_USUAL = 0.02  # share of errors that every server has, to begin with
+_PRIOR = 50  # replies that it weighs as much as
+_REMEMBERED = 2_000  # replies, after which older ones weigh half
+_BELOW = 0.95  # of the ceiling: load can't be why a request fails there
+_MOST_LEARNED = 0.12
+_FASTEST = 6  # calm rounds above the ceiling until the climb doubles no more: 64 % a round
 
 
 class Limiter:
@@ -48,6 +56,7 @@ class Limiter:
         self._reference = 0.0  # latency in seconds that was worth its limit; 0: none is known
         self._reference_limit = self._limit
         self._tolerated = _USUAL  # share of errors that load has nothing to do with
+        self._failed_below = self._told_below = 0.0  # errors, and errors and replies, in calm rounds below the ceiling
         self._confirming = False
         self._cuts = 0  # in a row
         self._first = (self._limit, 0.0, 0.0)  # limit, latency and share of errors at the first of them
@@ -91,7 +100,10 @@ class Limiter:
             return
         share = self._errors / told
         latency = self._seconds / self._replies if self._replies else 0.0
-        loaded = share > 1.5 * self._tolerated + 2 / told
+        usual = told * self._usual_share()
+        loaded = self._errors > usual + 3 * sqrt(usual) + 1  # three standard deviations, and one
+        if not loaded and (self._doubling or self._limit < _BELOW * self._ceiling):
+            self._learn_usual(told)
         if self._doubling and not loaded:
             if self._reference and latency > _WORTH * self._reference and not self._confirming:
                 self._confirming = True  # a second round: chance is mostly once
@@ -105,6 +117,18 @@ class Limiter:
             self._climb(latency)
         self._limit = min(max(self._limit, 1.0), self._most)
         self._begin(now)
+
+    def _usual_share(self) -> float:
+        """The share of errors that load has nothing to do with; more than some is not believed without three cuts."""
+        learned = (self._failed_below + _USUAL * _PRIOR) / (self._told_below + _PRIOR)
+        return max(self._tolerated, learned if learned < _MOST_LEARNED else 0.0)
+
+    def _learn_usual(self, told: int) -> None:
+        self._failed_below += self._errors
+        self._told_below += told
+        if self._told_below > _REMEMBERED:
+            self._failed_below *= 0.5
+            self._told_below *= 0.5
 
     def _double(self, latency: float) -> None:
         if self._reference and latency > _WORTH * self._reference:
@@ -146,4 +170,4 @@ class Limiter:
             self._limit += max(1.0, 0.5 * (self._ceiling - self._limit))
         else:
             self._calm += 1
-            self._limit += max(1.0, 0.01 * self._limit * 2 ** min(self._calm, 4))
+            self._limit += max(1.0, 0.01 * self._limit * 2 ** min(self._calm, _FASTEST))
