@@ -27,7 +27,7 @@ class FullStore(AnswerStore):
 
 
 async def deaf(_: Endpoint, request: Request) -> Answer:
-    """Loses a cancellation, as HTTP clients do when a reply has just come."""
+    """Loses a cancellation, as `asyncio.wait_for` does before Python 3.12 when a reply has just come."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.sleep(int(request.text) % 7 / 100)
     return Answer(request.key, "[]", None, "stop", "m", 1, 1, "2026-01-01T00:00:00Z")

@@ -58,7 +58,10 @@ class Background:
 
 
 async def give_up(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancels tasks and waits for their end, again and again: HTTP clients lose a cancellation now and then."""
+    """Cancels tasks and waits for their end, again and again: a cancellation may be lost.
+
+    `asyncio.wait_for` before Python 3.12 drops one that comes together with a result.
+    """
     while left := [task for task in tasks if not task.done()]:
         for task in left:
             task.cancel()

@@ -300,7 +300,7 @@ def read_key(path: str | Path) -> str:
 def retry_after_s(headers: Any) -> float | None:
     """The seconds a reply asks to wait, from `retry-after-ms` or `Retry-After` in seconds or as a date.
 
-    A date counts from the reply's own `Date`: clocks differ.
+    A date counts from the reply's own `Date`: clocks differ. What is past, zero or no number says nothing.
 
     >>> retry_after_s({"retry-after": "2"}), retry_after_s({"retry-after-ms": "50"}), retry_after_s({})
     (2.0, 0.05, None)
@@ -318,6 +318,6 @@ def retry_after_s(headers: Any) -> float | None:
                 seconds = parsedate_to_datetime(value).timestamp() - start
             except (ValueError, TypeError, IndexError):
                 continue
-        if seconds == seconds:
-            return max(0.0, seconds)
+        if seconds > 0:
+            return seconds
     return None
