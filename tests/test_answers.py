@@ -85,10 +85,17 @@ def test_a_file_that_is_no_store_is_refused_and_left_as_it_is(tmp_path: Path) ->
         assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["no/such/folder/answers.sqlite", "", "file/answers.sqlite"])
-def test_a_place_that_can_not_be_written_is_told(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no/such/folder/answers.sqlite", "can't be opened: `.*folder` is no folder"),
+        ("file/answers.sqlite", "can't be opened: `.*file` is no folder"),
+        ("", "is a folder"),
+    ],
+)
+def test_a_place_that_can_not_be_written_is_told(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtifactError, match="can't be opened"):
+    with pytest.raises(ArtifactError, match=message):
         AnswerStore(tmp_path / name)
 
 

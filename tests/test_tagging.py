@@ -224,12 +224,6 @@ def test_an_endpoint_of_no_use_stops_at_once(serve: Serve, tmp_path: Path, setti
     assert "sk-for-tests" not in str(caught.value)
 
 
-def test_a_wrong_path_is_told(serve: Serve, tmp_path: Path) -> None:
-    served = serve()
-    with pytest.raises(instag.ProviderError, match="`/v1`"):
-        instag.tag(queries(5), base_url=served.base_url.removesuffix("/v1"), answers=None)
-
-
 def test_an_endpoint_that_is_down_ends_within_30_seconds(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

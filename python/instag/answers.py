@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,6 +132,8 @@ class AnswerStore:
         self.path = None if path is None else Path(path)
         self.name = "the store in memory" if path is None else f"`{path}`"
         self._lock = threading.RLock()
+        if self.path is not None and self.path.is_dir():
+            raise ArtifactError(f"{self.name} is a folder", hint="a store is a file: `--answers FOLDER/answers.sqlite`")
         try:
             self._connection = sqlite3.connect(
                 ":memory:" if path is None else path,
@@ -157,7 +160,8 @@ class AnswerStore:
             )
             if tables and application != _APPLICATION:
                 raise ArtifactError(
-                    f"{self.name} is a SQLite file, but no store of answers", hint="name another file with `--answers`"
+                    f"{self.name} is a SQLite file, but no store of answers",
+                    hint="name another file with `--answers`; nothing was changed",
                 )
             if version > FORMAT:
                 raise ArtifactError(
@@ -332,9 +336,20 @@ class AnswerStore:
             return ArtifactError(
                 f"{self.name} is damaged: {said}", hint="`sqlite3 FILE .recover` saves what can be read"
             )
-        return ArtifactError(
-            f"{self.name} can't be {done}: {said}", hint="check that the folder exists and can be written"
-        )
+        if self.path is not None:
+            said = _why_not_written(self.path) or said
+        return ArtifactError(f"{self.name} can't be {done}: {said}", hint="name another place with `--answers`")
+
+
+def _why_not_written(path: Path) -> str | None:
+    """What SQLite does not say of a file it can't write; its log stands in the same folder."""
+    if not path.parent.is_dir():
+        return f"`{path.parent}` is no folder"
+    effective = os.access in os.supports_effective_ids
+    for place in (path.parent, *([path] if path.exists() else [])):
+        if not os.access(place, os.W_OK, effective_ids=effective):
+            return f"`{place}` is read-only"
+    return None
 
 
 def open_existing(path: str | Path, *, not_at: str | Path | None = None) -> AnswerStore:

@@ -18,7 +18,7 @@ from instag.answers import Answer, AnswerStore
 from instag.asking import EXAMPLES, JUDGED_FROM, Asking, Batch, Request, too_many_failures
 from instag.chat_requests import ChatRequests, Sent
 from instag.counting import Distinct
-from instag.endpoint import Endpoint
+from instag.endpoint import Endpoint, read_key
 from instag.errors import ConfigError
 from instag.limiter import MOST
 from instag.pacing import Pacer
@@ -99,6 +99,8 @@ class ChatTagger:
         self.requests = ChatRequests(self._settings, self.speed.output)
         self.usage = Usage()
         self.begun: Spending | None = None  # by batches, before the next `tag_parts`
+        if self.speed.key_file is not None:
+            read_key(self.speed.key_file)  # one that is no key is told before anything is read
         self.price = find_price(self.model, self.speed.prices)
         if self.speed.budget_usd is not None and self.price is None:
             raise ConfigError(

@@ -21,8 +21,8 @@ def read_config(path: Path) -> dict[str, Any]:
     return _underscored(read_toml(path))
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as a dictionary.
+def read_toml(path: Path, what: str = "config file") -> dict[str, Any]:
+    """A TOML file as a dictionary; `what` it is to be, for messages.
 
     Raises `ConfigError` with the file (and line and column, where the TOML is broken).
     """
@@ -32,12 +32,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         import tomli as tomllib
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"no such config file: `{path}`") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`{path}` could not be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"the {what} `{path}` can't be read: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"the {what} `{path}` is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}",
+            hint="save the file as UTF-8",
+        ) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"`{path}` is not TOML: {error}") from None
+        raise ConfigError(f"the {what} `{path}` is not TOML: {error}") from None
 
 
 def _underscored(value: dict[str, Any]) -> dict[str, Any]:

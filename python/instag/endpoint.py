@@ -204,10 +204,9 @@ class Endpoint:
         if status == 407:
             raise ProviderError(f"the proxy wants a user and a password ({said})", hint=PROXY_HINT) from None
         if status in (404, 405) and not self.answered:
-            raise ProviderError(
-                f"{self.name} does not know the model or the path ({said})",
-                hint="check `--model`; a base URL mostly ends in `/v1`",
-            ) from None
+            if re.search("model|deployment", said, re.IGNORECASE) and "<" not in said:
+                raise ProviderError(f"{self.name} does not know the model ({said})", hint="check `--model`") from None
+            raise ProviderError(f"{self.name} has no such path ({said})", hint=self._other_address()) from None
         if status >= 500 or status in (408, 409, 425):
             wait_s = retry_after_s(error.response.headers) or 0.0
             return Failed("provider", said, wait_s=min(wait_s, _LONGEST_WAIT_S))
@@ -221,9 +220,14 @@ class Endpoint:
         if not self.answered:
             raise ProviderError(
                 f"{self.name} answers {what}: {self.shown(body)}",
-                hint="is this the API's address? a base URL mostly ends in `/v1`",
+                hint=self._other_address(),
             )
         return Failed("provider", f"{what}: {self.shown(body)}")
+
+    def _other_address(self) -> str:
+        if urlsplit(self.url).path.strip("/"):
+            return "check `--base-url` and `--model`; the address of an API mostly ends in `/v1`"
+        return f"did you mean `{redact(self.url).rstrip('/')}/v1`? see `--base-url`"
 
     async def _push_back(self, error: APIStatusError, times: int) -> None:
         """Waits as a 429 asks; with `Retry-After` everybody waits."""
@@ -290,7 +294,10 @@ def read_key(path: str | Path) -> str:
     except UnicodeDecodeError:
         raise ConfigError(f"the key file `{path}` is not text", hint="save the key alone, as one line") from None
     except OSError as error:
-        raise ConfigError(f"the key file `{path}` can't be read: {(error.strerror or str(error)).lower()}") from None
+        raise ConfigError(
+            f"the key file `{path}` can't be read: {(error.strerror or str(error)).lower()}",
+            hint="name a file that holds the key alone, as one line",
+        ) from None
     if len(lines) != 1 or not lines[0].isascii() or not lines[0].isprintable() or " " in lines[0]:
         what = f"{len(lines)} lines" if len(lines) != 1 else "a line that is no key"
         raise ConfigError(f"the key file `{path}` holds {what}", hint="save the key alone, as one line")

@@ -62,7 +62,7 @@ def find_price(model: str, path: str | Path | None = None) -> Price | None:
 
 
 def _read(path: Path) -> dict[str, Price]:
-    found = read_toml(path)
+    found = read_toml(path, "table of prices")
     check_keys(found, {"as_of", "models"}, str(path))
     models = found.get("models", {})
     if not isinstance(models, dict) or not all(isinstance(prices, dict) for prices in models.values()):

@@ -71,7 +71,10 @@ def open_redactor(redact: str | Path) -> Redactor:
     try:
         lines = Path(redact).read_bytes().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ConfigError(f"the patterns `{redact}` are not UTF-8: byte {error.start}") from None
+        raise ConfigError(
+            f"the patterns `{redact}` are not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}",
+            hint="save the file as UTF-8",
+        ) from None
     except OSError as error:
         raise ConfigError(
             f"the patterns `{redact}` can't be read: {(error.strerror or str(error)).lower()}",
@@ -84,7 +87,10 @@ def open_redactor(redact: str | Path) -> Redactor:
         try:
             pattern = re.compile(line)
         except (re.error, OverflowError, RecursionError) as error:
-            raise ConfigError(f"{redact}:{number}: no regular expression: {error}") from None
+            raise ConfigError(
+                f"{redact}:{number}: no regular expression: {error}",
+                hint="one Python regular expression a line; comments begin with `#`",
+            ) from None
         if pattern.search("") is not None:
             raise ConfigError(
                 f"{redact}:{number}: `{line}` finds the empty text", hint="it would stand between all characters"

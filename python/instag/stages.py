@@ -6,6 +6,7 @@ reads the same for a stage made now and for one made last week.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -182,10 +183,11 @@ def run_all(
 ) -> dict[str, Any]:
     """All stages. `said` holds what the command line says for each; one `CONFIG.toml` for files says the rest."""
     stages: Mapping[str, Mapping[str, Any]] = said
-    if len(files) == 1 and files[0].endswith(".toml"):
-        config = read_run_config(Path(files[0]), known)
+    config_path = files[0] if len(files) == 1 and files[0].endswith(".toml") else None
+    if config_path is not None:
+        config = read_run_config(Path(config_path), known)
         for stage, table in config.stages.items():
-            with blame(f"{files[0]}: [{stage}]"):
+            with blame(f"{config_path}: [{stage}]"):
                 _check_settings(stage, table)
         files, path = config.files, path or config.run
         stages = {stage: {**config.stages[stage], **said[stage]} for stage in said}
@@ -194,6 +196,8 @@ def run_all(
     # A typing error in the last stage must show before the first one is paid for.
     for stage, settings in stages.items():
         _check_settings(stage, settings)
+    with blame(f"{config_path}: [tag]") if config_path and not said["tag"] else contextlib.nullcontext():
+        _check_tagger(stages["tag"])
     made = [
         tag_stage(path, files, stages["tag"], talk),
         normalize_stage(path, stages["normalize"], talk),
@@ -201,6 +205,14 @@ def run_all(
         select_stage(path, stages["select"], talk),
     ]
     return {"run": str(path), "stages": {stage["stage"]: stage for stage in made}}
+
+
+def _check_tagger(said: Mapping[str, Any]) -> None:
+    """Refuses a prompt, labels, patterns, prices or a key file that can't be used, before anything is read."""
+    from instag.tagger import TagSettings, TagSpeed
+    from instag.tagging import open_tagger
+
+    open_tagger(settings_from(TagSettings, said), settings_from(TagSpeed, said))
 
 
 def _check_settings(stage: str, said: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from instag.errors import ConfigError
 from instag.ladder import FORMATS
 from instag.limiter import MOST
+from instag.network import is_url, redact
 from instag.replies import REASONS
 from instag.shortening import LEAST_TOKENS
 
@@ -90,8 +91,15 @@ class TagSpeed:
         for name in ("concurrency", "max_attempts"):
             _check_number(name, getattr(self, name), least=1, whole=True, needed=True)
         _check_number("batch_poll_s", self.batch_poll_s, above=0, needed=True)
-        for name in ("requests_per_minute", "tokens_per_minute", "budget_usd"):
-            _check_number(name, getattr(self, name), above=0)
+        if self.base_url is not None and not is_url(self.base_url):
+            raise ConfigError(
+                f"`base_url` is `{redact(self.base_url)}`, which is no URL of an endpoint",
+                hint="it looks like `http://localhost:8000/v1`",
+            )
+        for name in ("requests_per_minute", "tokens_per_minute"):
+            _check_number(name, getattr(self, name), above=0, hint="leave it out where there is no cap")
+        spend_nothing = "leave `--budget` out where there is none; `--dry-run` tells the cost and asks for nothing"
+        _check_number("budget_usd", self.budget_usd, above=0, hint=spend_nothing)
         _check_number("timeout_s", self.timeout_s, above=0, needed=True)
         _check_number("max_failure_rate", self.max_failure_rate, least=0, most=1, needed=True)
 
@@ -105,6 +113,7 @@ def _check_number(
     most: float = math.inf,
     whole: bool = False,
     needed: bool = False,
+    hint: str | None = None,
 ) -> None:
     """Refuses what is no finite number in its domain; None is one unless `needed`."""
     if value is None and not needed:
@@ -114,7 +123,9 @@ def _check_number(
         return
     bounds = [(f"of at least {least}", least), (f"above {above}", above), (f"of at most {most}", most)]
     domain = " and ".join(said for said, bound in bounds if math.isfinite(bound))
-    raise ConfigError(f"`{name}` is {value!r}, must be a {'whole ' if whole else ''}number {domain}".rstrip())
+    raise ConfigError(
+        f"`{name}` is {value!r}, must be a {'whole ' if whole else ''}number {domain}".rstrip(), hint=hint
+    )
 
 
 @dataclass(frozen=True)
