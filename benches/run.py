@@ -13,7 +13,7 @@ from instag.bench import SUBJECTS, timing
 from instag.progress import Talk
 
 MODULES = {name: f"instag.bench.{name}" for names in SUBJECTS.values() for name in names}
-MODULES |= {name: name for name in ("real", "semantic", "keyphrase")}
+MODULES |= {name: name for name in ("real", "semantic", "keyphrase", "tagging")}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Storms of 429, with every kind of `Retry-After` and clocks that are hours wrong: waited out, no longer than needed."""
+"""Storms of 429, with every kind of `Retry-After` and clocks that are hours wrong: waited out."""
 
 from __future__ import annotations
 

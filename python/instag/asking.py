@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from instag.answers import Answer, AnswerStore
 from instag.background import Background, give_up
@@ -40,6 +41,13 @@ class Request:
     key: bytes
     text: str
     prompt_tokens: int = 0
+
+
+class Failure(NamedTuple):
+    """Why a request has no answer: one of `replies.REASONS`, and what was said."""
+
+    reason: str
+    message: str
 
 
 @dataclass
@@ -72,7 +80,8 @@ class Asking:
         progress: ProgressHook | None = None,
         total: int | None = None,
     ) -> None:
-        self.failed: dict[bytes, Failed] = {}
+        self.failed: dict[bytes, Failure] = {}
+        self._failures: dict[Failure, Failure] = {}  # each once: the same happens to many
         self.asked = self.reused = 0
         self.spending = spending
         self.models: set[str] = set()
@@ -218,7 +227,8 @@ class Asking:
             answer = await self._ask(self._endpoint, request)
             await self._commit(answer)
         except Failed as failed:
-            self.failed[request.key] = failed
+            failure = Failure(failed.reason, failed.message)  # the exception itself would keep all it passed through
+            self.failed[request.key] = self._failures.setdefault(failure, failure)
             self._examples.append((failed.reason, failed.message))
         else:
             self._tally(answer)
