@@ -254,3 +254,15 @@ def test_without_a_limit_nothing_is_cut() -> None:
     assert len(sent.text) == 5 * 99_999
     with pytest.raises(package.ConfigError, match="`max_query_tokens` is 49, must be a whole number of at least 50"):
         TagSettings(max_query_tokens=49)
+
+
+def test_a_model_of_several_names_is_one_by_its_identity(serve: Serve, instag: Instag, tmp_path: Path) -> None:
+    data = tmp_path / "q.jsonl"
+    data.write_text("".join(json.dumps({"prompt": f"Query {at}"}) + "\n" for at in range(5)))
+    settings = ["--base-url", serve().base_url, "--answers", tmp_path / "a.sqlite", "--json"]
+    asked = []
+    for model, identity in (("m", "m"), ("/models/m", "m"), ("/models/m", "/models/m")):
+        run = tmp_path / f"{len(asked)}"
+        told = instag("tag", data, "--run", run, "--model", model, "--model-identity", identity, *settings).json
+        asked.append(told["counts"]["asked"])
+    assert asked == [5, 0, 5]

@@ -21,6 +21,10 @@ TAG: dict[str, dict[str, Any]] = {
         "help": "Any OpenAI-compatible endpoint (`openai`, default), or the offline baseline (`keyphrase`).",
     },
     "model": {"metavar": "M", "help": "The model that tags."},
+    "model_identity": {
+        "metavar": "NAME",
+        "help": "What answers are kept by in place of the model's name, where servers name one model differently.",
+    },
     "base_url": {
         "metavar": "U",
         "help": "The endpoint, e.g. http://localhost:8000/v1 (default OPENAI_BASE_URL, OpenAI).",
