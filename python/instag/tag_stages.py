@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from instag.tagger import Tagger, TagSpeed
     from instag.tagging import Tagging
 
-PART_ROWS = 10_000  # records of a part that is tagged while the next is read
+PART_ROWS = 2_500  # records of a part that is tagged while the next is read
 
 
 def tag_plan(path: str | Path, files: Sequence[str], said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
