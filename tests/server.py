@@ -44,6 +44,7 @@ class Settings:
     # strings, too_long (400), filtered (400)
     replies: dict[str, float] = field(default_factory=dict)
     status: int = 0  # answers everything with this
+    says: str = ""  # at the end of every error and page
     retry_after: str = "0.05"  # of a 429; `date:7` is 7 seconds on as a date, an empty one is left out
     latency: float = 0.0
     capacity: int = 0  # requests at work at once; more wait
@@ -84,6 +85,13 @@ class Server:
         self.working = asyncio.Condition()
         self.batches = Batches(self)
 
+    def error(self, message: str, code: str | None) -> dict[str, Any]:
+        return error(f"{message}{self.settings.says}", code)
+
+    @property
+    def page(self) -> str:
+        return PAGE.replace("</h1>", f"</h1>{self.settings.says}")
+
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
             while True:
@@ -122,18 +130,18 @@ class Server:
             return send(writer, 200, {})
         self.keys_seen.add(headers.get("authorization", ""))
         if self.settings.status:
-            return send(writer, self.settings.status, error("told to fail", None))
+            return send(writer, self.settings.status, self.error("told to fail", None))
         if self.settings.key and headers.get("authorization") != f"Bearer {self.settings.key}":
             given = headers.get("authorization", "").removeprefix("Bearer ")
-            return send(writer, 401, error(f"Incorrect API key provided: {given}.", "invalid_api_key"))
+            return send(writer, 401, self.error(f"Incorrect API key provided: {given}.", "invalid_api_key"))
         if path.startswith(("/v1/files", "/v1/batches")):
             status, told = await self.batches.answer(method, path, headers, body)
             return send(writer, status, told, *["text/html"][: isinstance(told, str)])
         if method != "POST" or path not in ("/v1/chat/completions", "/v1/embeddings"):
-            return send(writer, 404, PAGE, "text/html")
+            return send(writer, 404, self.page, "text/html")
         asked = json.loads(body)
         if self.settings.model and asked["model"] != self.settings.model:
-            return send(writer, 404, error(f"The model `{asked['model']}` does not exist", "model_not_found"))
+            return send(writer, 404, self.error(f"The model `{asked['model']}` does not exist", "model_not_found"))
         if path == "/v1/embeddings":
             await asyncio.sleep(self.settings.latency)
             return send(writer, 200, self.embeddings(asked))
@@ -181,14 +189,14 @@ class Server:
         if asked.startswith("date:"):
             asked = formatdate(clock + float(asked.removeprefix("date:")), usegmt=True)
         told = {"Date": formatdate(clock, usegmt=True)} | ({"Retry-After": asked} if asked else {})
-        return send(writer, 429, error("slow down", "rate_limit_exceeded"), told)
+        return send(writer, 429, self.error("slow down", "rate_limit_exceeded"), told)
 
     def refusal(self, asked: dict[str, Any], wanted: str) -> dict[str, Any] | None:
         """What is said of a request with a parameter, or a form of output, that is none here."""
         for name in self.settings.rejects:
             if name in asked or name == wanted:
                 self.rejected[name] += 1
-                return error(rejection(name), "unsupported_parameter")
+                return self.error(rejection(name), "unsupported_parameter")
         return None
 
     async def answer(
@@ -198,25 +206,25 @@ class Server:
         if fault == "429":
             return self.push_back(writer)
         if fault == "429-bare":
-            return send(writer, 429, error("slow down", "rate_limit_exceeded"))
+            return send(writer, 429, self.error("slow down", "rate_limit_exceeded"))
         if fault == "quota":
-            return send(writer, 429, error("You exceeded your current quota", "insufficient_quota"))
+            return send(writer, 429, self.error("You exceeded your current quota", "insufficient_quota"))
         if fault == "500":
-            return send(writer, 500, error("the server had an error", None))
+            return send(writer, 500, self.error("the server had an error", None))
         if fault == "503-html":
-            return send(writer, 503, PAGE, "text/html")
+            return send(writer, 503, self.page, "text/html")
         if fault == "html":
-            return send(writer, 200, PAGE, "text/html")
+            return send(writer, 200, self.page, "text/html")
         if fault == "no-choices":
-            return send(writer, 200, error("upstream failed", None))
+            return send(writer, 200, self.error("upstream failed", None))
         if fault == "broken":
             return send(writer, 200, '{"id": "x", "choices": [{"mess', "application/json")
         if kind == "too_long":
             return send(
-                writer, 400, error("This model's maximum context length is 8 tokens", "context_length_exceeded")
+                writer, 400, self.error("This model's maximum context length is 8 tokens", "context_length_exceeded")
             )
         if kind == "filtered":
-            return send(writer, 400, error("triggering the content management policy", "content_filter"))
+            return send(writer, 400, self.error("triggering the content management policy", "content_filter"))
         if fault == "timeout":
             await asyncio.sleep(3600)
         if fault == "reset":
