@@ -260,7 +260,7 @@ def test_a_model_of_several_names_is_one_by_its_identity(serve: Serve, instag: I
     data = tmp_path / "q.jsonl"
     data.write_text("".join(json.dumps({"prompt": f"Query {at}"}) + "\n" for at in range(5)))
     settings = ["--base-url", serve().base_url, "--answers", tmp_path / "a.sqlite", "--json"]
-    asked = []
+    asked: list[int] = []
     for model, identity in (("m", "m"), ("/models/m", "m"), ("/models/m", "/models/m")):
         run = tmp_path / f"{len(asked)}"
         told = instag("tag", data, "--run", run, "--model", model, "--model-identity", identity, *settings).json
