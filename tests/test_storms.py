@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import instag
 from conftest import Served
+from instag.tagger import Progress
 
 Serve = Callable[..., Served]
 
@@ -59,3 +61,20 @@ def test_an_endpoint_that_refuses_what_is_too_much_answers_everything(serve: Ser
     assert made.counts["failed"] == 0
     assert served.stats()["most_busy"] <= 6
     assert served.stats()["refused"] > 0
+
+
+@pytest.mark.parametrize("fault", ["html", "503-html", "cut", "trickle"])
+def test_a_gateway_that_turns_bad_in_the_midst_of_a_run(serve: Serve, tmp_path: Path, fault: str) -> None:
+    served = serve(latency=0.05)
+    texts = [f"Query {at}" for at in range(120)]
+
+    def turn_bad(progress: Progress) -> None:
+        if 0 < progress.done < 120:
+            served.set(faults={fault: 0.2})
+
+    settings: dict[str, Any] = {"base_url": served.base_url, "concurrency": 8, "timeout_s": 2.0}
+    made = instag.tag(texts, answers=tmp_path / "a.sqlite", progress=turn_bad, **settings)
+    assert made.counts["failed"] == 0
+    requests = served.stats()["requests"]
+    assert set(requests.values()) == {1, 2}
+    assert set(served.stats()["answered"].values()) == {1}
