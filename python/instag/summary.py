@@ -57,9 +57,7 @@ def _tag(counts: Mapping[str, Any], talk: Talk) -> None:
     for reason, count in counts["failed_by_reason"].items():
         talk.line(f"  failed: {reason}: {count:,}")
     if counts.get("asked") and counts["failed"]:
-        talk.line(
-            "  `--retry-failed` asks for those again, `--retry-failed=REASON` for some; `failures.parquet` has them"
-        )
+        talk.line("  `--retry-failed` asks for those again, `--retry-failed=REASON` for some; see failures.parquet")
 
 
 def sent_told(cut: int, redacted: int, kinds: Mapping[str, int] | None = None) -> list[str]:
