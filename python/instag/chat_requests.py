@@ -117,6 +117,7 @@ class ChatRequests:
     async def ask(self, endpoint: Endpoint, request: Request) -> Answer:
         """The answer to a request; raises `Failed`, and what ends a run (see `Endpoint.call`)."""
         import openai
+        from openai.types.chat import ChatCompletion
 
         asked = self._request(request.text)
 
@@ -124,7 +125,10 @@ class ChatRequests:
             while True:
                 form = self.form
                 try:
-                    return await client.chat.completions.create(model=self.model, **form.applied(asked, self._schema))
+                    # What `client.chat.completions.create` does, without looking up the type of every member of what
+                    # is sent: that is a quarter of its CPU time.
+                    body = {"model": self.model, **form.applied(asked, self._schema)}
+                    return await client.post("/chat/completions", cast_to=ChatCompletion, body=body)
                 except openai.APIStatusError as error:
                     lowered = form.lowered(error.status_code, f"{error.code} {error.message}")
                     if lowered is None:
