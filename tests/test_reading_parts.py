@@ -241,3 +241,22 @@ def test_a_full_table_and_arrays_of_unequal_lengths_are_refused() -> None:
         _core.known_rows(np.zeros(3, dtype=np.uint64), one, one, files, 2**32)
     with pytest.raises(ValueError, match="`slots` has 0 entries"):
         _core.enlarged(np.ones(3, dtype=np.uint64), 0)
+
+
+def test_small_parts_are_read_in_small_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "large.jsonl"
+    with open(path, "w") as file:
+        file.writelines(f'{{"prompt": "{at} {"x" * 1000}"}}\n' for at in range(100_000))
+    program = (
+        "import sys, polars, instag\n"
+        "from instag.memory import peak_memory_bytes\n"
+        "next(iter(instag.read_parts(sys.argv[2])))\n"
+        "before = peak_memory_bytes()\n"
+        "rows = sum(len(part) for part in instag.read_parts(sys.argv[1], part_rows=2_500))\n"
+        "print(rows, peak_memory_bytes() - before >> 20)"
+    )
+    small = write_jsonl(tmp_path / "small.jsonl", [{"prompt": "p"}])
+    done = subprocess.run([sys.executable, "-c", program, path, small], capture_output=True, text=True, check=True)
+    rows, mib = map(int, done.stdout.split())
+    assert rows == 100_000
+    assert mib < 70  # of 100 MB: two parts of 2.5, some blocks of 1, and what allocators keep

@@ -20,6 +20,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_RECORD = 4 << 30  # the parser's limit, and a guard against a file that is one endless value
 
 _BLOCKS = 8  # of 8 MiB, read at once: some ten milliseconds' work, and texts enough for huge pages
+_FRUGAL = 1 << 20  # at a time where memory counts and time does not; short records have tables larger than their text
 
 
 def too_long(offset: int) -> DataError:
@@ -41,10 +42,11 @@ def lines_of_file(
     file: FileTables, start: int, kind: str, settings: Reads, enough: Callable[[], bool] = lambda: False
 ) -> Blocks:
     """Lines of a file that is not compressed, which is digested too."""
-    lines = _core.Lines(file.given.path, start, kind == "text", BLOCK, LONGEST_RECORD, *settings.of_records)
+    block, blocks = (min(BLOCK, _FRUGAL), 1) if settings.frugal else (BLOCK, _BLOCKS if settings.limit is None else 1)
+    lines = _core.Lines(file.given.path, start, kind == "text", block, LONGEST_RECORD, *settings.of_records)
     told = 0
     try:
-        for tables, size, file.rows in _ahead(lines, _BLOCKS if settings.limit is None else 1):
+        for tables, size, file.rows in _ahead(lines, blocks):
             if settings.progress is not None:
                 settings.progress(size)
             told += size

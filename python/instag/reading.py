@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from instag.progress import Advance
 
+_SMALL_PART_ROWS = 10_000  # who asks for fewer works on them longer than they take to read
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Pool:
@@ -128,7 +130,7 @@ def read_parts(
     """
     if part_rows < 1:
         raise ConfigError(f"`part_rows` is {part_rows}, must be at least 1")
-    settings = Reads(schema, source_column, limit, progress)
+    settings = Reads(schema, source_column, limit, progress, frugal=part_rows <= _SMALL_PART_ROWS)
     return _parts(expand(files), settings, part_rows)
 
 
@@ -186,6 +188,7 @@ class Reads(ReadSettings):
 
     progress: Advance | None = None
     tagged: tuple[str, str | None] | None = None
+    frugal: bool = False  # a megabyte of lines at a time: the caller is slower than any reading
 
     @property
     def of_records(self) -> tuple[str | None, str | None, tuple[str, str | None] | None]:
