@@ -15,6 +15,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import ssl
 import struct
 import sys
@@ -22,6 +23,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from statistics import NormalDist
 from time import time
 from typing import Any
 
@@ -47,6 +49,7 @@ class Settings:
     says: str = ""  # at the end of every error and page
     retry_after: str = "0.05"  # of a 429; `date:7` is 7 seconds on as a date, an empty one is left out
     latency: float = 0.0
+    spread: float = 0.0  # of the latency, its standard deviation over its mean: log-normal, by hash
     capacity: int = 0  # requests at work at once; more wait
     rate: float = 0.0  # answers a second; more wait for their turn
     refuse: bool = False  # with 429 what would have to wait
@@ -165,7 +168,7 @@ class Server:
             self.busy += 1
             self.most_busy = max(self.most_busy, self.busy)
         try:
-            await asyncio.sleep(self.settings.latency)
+            await asyncio.sleep(self.latency(key))
             if self.settings.rate:
                 self.turn = max(self.turn, time()) + 1 / self.settings.rate
                 await asyncio.sleep(self.turn - time())
@@ -175,6 +178,12 @@ class Server:
             async with self.working:
                 self.busy -= 1
                 self.working.notify()
+
+    def latency(self, key: str) -> float:
+        """Seconds that the request of this key takes."""
+        variance = math.log(1 + self.settings.spread**2)
+        at = NormalDist().inv_cdf(self.share("latency", key) or 0.5) if variance else 0.0
+        return self.settings.latency * math.exp(math.sqrt(variance) * at - variance / 2)
 
     def is_refused(self) -> bool:
         """Whether there is no room, where that is not waited for, or a storm."""
@@ -281,8 +290,12 @@ class Server:
     def canonical(value: Any) -> bytes:
         return canonical(value)
 
+    def share(self, what: str, key: str) -> float:
+        """A number from 0 to below 1 that follows from a request."""
+        return int(hashlib.sha256(f"{self.settings.seed} {what} {key}".encode()).hexdigest()[:8], 16) / 2**32
+
     def pick(self, what: str, key: str, shares: dict[str, float]) -> str | None:
-        at = int(hashlib.sha256(f"{self.settings.seed} {what} {key}".encode()).hexdigest()[:8], 16) / 2**32
+        at = self.share(what, key)
         for kind, share in shares.items():
             if at < share:
                 return kind
