@@ -6,7 +6,7 @@ import heapq
 import math
 import random
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -105,6 +105,10 @@ FIXED = {
     "40 a second": Simulated("queue", 8, 0.2),
     "one at a time": Simulated("queue", 1, 0.1, spread=0.0),
     "long answers and short ones": Simulated("queue", 150, 1.0, spread=1.0),
+    "very uneven": Simulated("queue", 40, 0.3, spread=1.0),
+    "most uneven": Simulated("queue", 75, 0.5, spread=1.5),
+    "always the same": Simulated("queue", 100, 1.0, spread=0.0),
+    "refuses, always the same": Simulated("refused", 60, 0.5, spread=0.0),
     "slow": Simulated("queue", 300, 2.0, spread=0.8),
     "refuses, 150 at once": Simulated("refused", 150, 1.0),
     "refuses, 30 at once": Simulated("refused", 30, 0.2),
@@ -150,10 +154,13 @@ def test_few_are_refused() -> None:
     assert run.refused < 0.06 * ANSWERS
 
 
-def test_a_server_that_queues_is_not_flooded() -> None:
-    run = Simulation(replace(FIXED["150 a second, 0.2 s"], spread=0.2), 0, None)
+@pytest.mark.parametrize(
+    "endpoint", [Simulated("queue", 30, 0.2, spread=0.2), Simulated("queue", 100, 1.0, spread=0.0)]
+)
+def test_a_server_that_queues_is_not_flooded(endpoint: Simulated) -> None:
+    run = Simulation(endpoint, 0, None)
     run.throughput()
-    assert run.limiter.limit <= 3 * 30
+    assert run.limiter.limit <= 3 * endpoint.capacity
 
 
 def test_the_first_refusal_ends_the_doubling() -> None:

@@ -18,6 +18,7 @@ import instag
 import server
 from conftest import Served
 from instag import Tagging, answers
+from instag.asking import JUDGED_FROM
 from instag.chat import ChatTagger
 from instag.endpoint import retry_after_s
 from instag.prompt import load_prompt
@@ -188,6 +189,14 @@ def test_another_model_prompt_or_decoding_asks_again(serve: Serve, tmp_path: Pat
         assert tag(served, queries(3), tmp_path, **settings).usage.asked == 3
     for settings in ({"concurrency": 2}, {"timeout_s": 9.0}, {"model": "alias", "model_identity": "other"}):
         assert tag(served, queries(3), tmp_path, **settings).usage.asked == 0
+
+
+def test_what_failed_before_is_no_reason_to_stop_going_on(serve: Serve, tmp_path: Path) -> None:
+    served = serve(replies={"too_long": 0.1})
+    first = tag(served, queries(1_500), tmp_path, max_failure_rate=0.15)
+    assert first.counts["failed"] > JUDGED_FROM
+    again = tag(served, queries(1_500), tmp_path, max_failure_rate=0.15)  # asks for nothing but what fails
+    assert again.queries.equals(first.queries)
 
 
 def test_too_many_failures_stop_the_run_and_keep_the_answers(serve: Serve, tmp_path: Path) -> None:

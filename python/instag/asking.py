@@ -61,10 +61,10 @@ class Asking:
     """The requests of one call: `ask(endpoint, request)` gives an answer or raises `Failed`.
 
     `reason(answer)` tells why an answer can't be read, or None. `failed` holds the requests without an answer, by key;
-    `asked`, `spending` and `models` (as the replies name them) tell of what was answered now. `reused` is for the
-    progress alone; with `replace` an answer takes the place of the one in the store. Used in a `with`, whose end waits
-    for all that was fed; where it is left by an error or Ctrl-C, what is in flight is given up and what has arrived is
-    committed.
+    `asked`, `spending` and `models` (as the replies name them) tell of what was answered now. `reused` counts the
+    answers that were there, for the progress and the share of failures; with `replace` an answer takes the place of
+    the one in the store. Used in a `with`, whose end waits for all that was fed; where it is left by an error or
+    Ctrl-C, what is in flight is given up and what has arrived is committed.
     """
 
     def __init__(
@@ -234,8 +234,10 @@ class Asking:
             self._tally(answer)
         del self._examples[EXAMPLES:]
         judged, failures = self.asked + len(self.failed), self._unread + len(self.failed)
-        if judged >= JUDGED_FROM and failures > self._max_failure_rate * judged and self._ending is None:
-            self._ending = too_many_failures(failures, judged, self._max_failure_rate, self._examples)
+        # Those that have an answer count: what failed before the run was stopped is asked again all at once.
+        of = judged + self.reused
+        if judged >= JUDGED_FROM and failures > self._max_failure_rate * of and self._ending is None:
+            self._ending = too_many_failures(failures, of, self._max_failure_rate, self._examples)
         self._out.discard(asyncio.current_task())
         self.spending.release(request.key)
         self._report()
