@@ -199,6 +199,14 @@ def test_what_failed_before_is_no_reason_to_stop_going_on(serve: Serve, tmp_path
     assert again.queries.equals(first.queries)
 
 
+def test_an_endpoint_that_breaks_stops_a_run_whatever_stood_before(serve: Serve, tmp_path: Path) -> None:
+    tag(serve(), queries(3_000), tmp_path)
+    broken = serve(replies={"prose": 1.0})
+    with pytest.raises(instag.ProviderError, match="more than the limit"):
+        tag(broken, queries(6_000), tmp_path)
+    assert sum(broken.stats()["requests"].values()) < 1_000
+
+
 def test_too_many_failures_stop_the_run_and_keep_the_answers(serve: Serve, tmp_path: Path) -> None:
     served = serve(replies={"prose": 0.5})
     with pytest.raises(instag.ProviderError, match=r"more than the limit of 5%") as caught:

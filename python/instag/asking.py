@@ -28,6 +28,7 @@ from instag.tagger import Progress, ProgressHook
 
 JUDGED_FROM = 100  # answers before the share of failures says anything
 
+_FOR_GOOD = ("too_long", "content_filter")
 EXAMPLES = 3  # of failures, shown where they stop a run
 _EXAMPLE_CHARS = 160
 _REPORT_S = 0.1
@@ -90,7 +91,7 @@ class Asking:
         self._replace = replace
         self._progress = progress
         self._total = total
-        self._unread = 0
+        self._unread = self._for_good = 0  # answers that can't be read; requests that no other attempt will help
         self._examples: list[tuple[str, str]] = []
         self._waiting: deque[tuple[Request, Batch]] = deque()
         self._out: set[asyncio.Task[None]] = set()
@@ -229,15 +230,12 @@ class Asking:
         except Failed as failed:
             failure = Failure(failed.reason, failed.message)  # the exception itself would keep all it passed through
             self.failed[request.key] = self._failures.setdefault(failure, failure)
+            self._for_good += failed.reason in _FOR_GOOD
             self._examples.append((failed.reason, failed.message))
         else:
             self._tally(answer)
         del self._examples[EXAMPLES:]
-        judged, failures = self.asked + len(self.failed), self._unread + len(self.failed)
-        # Those that have an answer count: what failed before the run was stopped is asked again all at once.
-        of = judged + self.reused
-        if judged >= JUDGED_FROM and failures > self._max_failure_rate * of and self._ending is None:
-            self._ending = too_many_failures(failures, of, self._max_failure_rate, self._examples)
+        self._judge()
         self._out.discard(asyncio.current_task())
         self.spending.release(request.key)
         self._report()
@@ -245,6 +243,22 @@ class Asking:
         with self._changed:
             batch.left -= 1
             self._changed.notify_all()
+
+    def _judge(self) -> None:
+        """Ends it where too much fails: of all queries so far, or of those asked now for the first time.
+
+        What failed for good before a run was stopped (and what `replace` is about) is asked again all at once: that
+        share says nothing, so of those only the whole counts.
+        """
+        judged, failures = self.asked + len(self.failed), self._unread + len(self.failed)
+        if judged < JUDGED_FROM or self._ending is not None:
+            return
+        for failed, of in (
+            (0 if self._replace else failures - self._for_good, judged),
+            (failures, judged + self.reused),
+        ):
+            if failed > self._max_failure_rate * of:
+                self._ending = too_many_failures(failed, of, self._max_failure_rate, self._examples)
 
     def _tally(self, answer: Answer) -> None:
         self.asked += 1

@@ -142,9 +142,8 @@ class _Batching:
         self._seen: dict[str, Seen] = {}
         self._failed = 0
         self._limits, self._at_once = batch_files.LIMITS, _NO_LIMIT
-        self._queued = self._crowded = (
-            0  # batches since the last `submit`: taken into the queue; sent away, it was full
-        )
+        # Batches since the last `submit`: those that the endpoint's queue took, and those sent away since it was full.
+        self._queued = self._crowded = 0
         self._least_crowded = batch_files.LIMITS.requests  # requests of the smallest batch that was sent away
         self._refused = False
         unfinished = self.jobs.unfinished()
