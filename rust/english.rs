@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::reasons::Rules;
+
 type Words = FxHashSet<&'static str>;
 type Pairs = Vec<(&'static str, &'static str)>;
 
@@ -170,9 +172,14 @@ fn syllables(word: &str) -> usize {
     (0..bytes.len()).filter(|&at| vowel(bytes[at]) && (at == 0 || !vowel(bytes[at - 1]))).count()
 }
 
-/// The form that a word shares with its plural and its other spelling. Lower case in; a key, not a word, out.
-pub fn form(word: &str) -> String {
-    if word.bytes().all(|byte| byte.is_ascii_lowercase()) { number(&spelling(word)) } else { word.to_owned() }
+/// The form that a word shares with its plural and its other spelling; `off` leaves one of the two rules out. Lower case
+/// in; a key, not a word, out.
+pub fn form(word: &str, off: Rules) -> String {
+    if !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return word.to_owned();
+    }
+    let spelled = if off.has(Rules::SPELLING) { word.to_owned() } else { spelling(word) };
+    if off.has(Rules::PLURAL) { spelled } else { number(&spelled) }
 }
 
 /// What a word that names an action is: the verb itself, its -ing, or another noun of it.
@@ -191,13 +198,15 @@ pub type Named = (String, Action, bool);
 
 /// `optimizations` as (`optimize`, [`Action::Noun`], true).
 ///
-/// Verbs are those of a list, and every one in -ize or -ify by its ending; any other word names no action.
-pub fn action(word: &str) -> Option<Named> {
-    if !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+/// Verbs are those of a list, and every one in -ize or -ify by its ending; any other word names no action, and none does
+/// where `off` leaves the rule out.
+pub fn action(word: &str, off: Rules) -> Option<Named> {
+    if off.has(Rules::VERB_AND_NOUN) || !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return None;
     }
-    let word = spelling(word);
-    action_of(&word).or_else(|| action_of(&number(&word)))
+    let word = if off.has(Rules::SPELLING) { word.to_owned() } else { spelling(word) };
+    let singular = |word: &str| if off.has(Rules::PLURAL) { None } else { action_of(&number(word)) };
+    action_of(&word).or_else(|| singular(&word))
 }
 
 fn action_of(word: &str) -> Option<Named> {
@@ -219,6 +228,10 @@ fn action_of(word: &str) -> Option<Named> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn form(word: &str) -> String {
+        super::form(word, Rules::NONE)
+    }
 
     #[test]
     fn plurals_share_a_form() {
@@ -302,7 +315,7 @@ mod tests {
 
     #[test]
     fn actions() {
-        let found = |word| action(word).map(|(verb, kind, _)| (verb, kind));
+        let found = |word| action(word, Rules::NONE).map(|(verb, kind, _)| (verb, kind));
         assert_eq!(found("optimization"), Some(("optimize".into(), Action::Noun)));
         assert_eq!(found("optimizing"), Some(("optimize".into(), Action::Ing)));
         assert_eq!(found("installing"), Some(("install".into(), Action::Ing)));

@@ -5,13 +5,14 @@
 //!    name (c++, c#, .net) parts words.
 //! 2. *Compounds*: neighboring words that some tag of the same vocabulary writes as one become it (`front-end`,
 //!    `front end` / `frontend`); a number joins the word before it (`python 3` / `python3`), two numbers never join.
-//! 3. Articles go; each word takes the form that its plural and its British spelling share, and nouns of
+//! 3. A phrase that has a short name becomes it (`aliases.rs`).
+//! 4. Articles go; each word takes the form that its plural and its British spelling share, and nouns of
 //!    action take their verb (`english.rs`).
-//! 4. *Word order* moves only where the tag itself shows that it may: `A of B` (for, in, on, about) is `B A`; a verb in
+//! 5. *Word order* moves only where the tag itself shows that it may: `A of B` (for, in, on, about) is `B A`; a verb in
 //!    front is its noun behind (`optimize code` / `code optimization`); the two sides of `and` are sorted and it goes; three
 //!    words and more are rotated (`python web scraping` / `web scraping python`). Two bare words keep their order (`file
 //!    system` / `system file`), and so does every tag with a word of direction or negation (`json to csv`).
-//! 5. Where tags with different prepositions meet (`writing for children`, `writing about children`), each preposition
+//! 6. Where tags with different prepositions meet (`writing for children`, `writing about children`), each preposition
 //!    keeps its own group.
 //!
 //! Sorting the words of a tag was tried and merges `system file` with `file system`; stems were tried and merge
@@ -20,8 +21,12 @@
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::aliases::{Ambiguous, shortened};
 use crate::english::{Action, ENGLISH, Named, action, form};
+use crate::error::{Error, Result};
+use crate::reasons::Rules;
 use crate::rule_form::{folded, is_of_word};
+use crate::script::unified;
 
 /// In a tag of more words than this nothing moves: it is a sentence.
 const MOST_WORDS: usize = 12;
@@ -41,8 +46,8 @@ const DOT_NET: [char; 4] = ['.', 'n', 'e', 't'];
 ///
 /// Behind a word `+` and `#` belong to it, but for a single one in front of a letter (`a+b`, `issue#7`; yet `c#7`); so do
 /// a dot or a comma between digits, and the dot of `.net`. An apostrophe parts nothing, and takes the -s of `children's`
-/// along. `&` with a space beside it is `and`.
-fn words(tag: &str) -> Vec<Word> {
+/// along. `&` with a space beside it is `and`. Words come in the one writing of their script, unless `off` leaves that out.
+fn words(tag: &str, off: Rules) -> Vec<Word> {
     let folded: Vec<char> = folded(tag).chars().collect();
     let letter = |at: usize| folded.get(at).is_some_and(|&c| is_of_word(c, true));
     let digit = |at: usize| folded.get(at).is_some_and(char::is_ascii_digit);
@@ -84,6 +89,11 @@ fn words(tag: &str) -> Vec<Word> {
     if !text.is_empty() {
         found.push(Word { text, tight });
     }
+    if !off.has(Rules::SCRIPT) && !tag.is_ascii() {
+        for word in &mut found {
+            word.text = unified(&word.text).into_owned();
+        }
+    }
     found
 }
 
@@ -110,8 +120,8 @@ fn may_join(a: &str, b: &Word) -> bool {
 /// The form of a word, and the action that it names.
 type Known = (String, Option<Named>);
 
-fn know(word: &str) -> Known {
-    (form(word), action(word))
+fn know(word: &str, off: Rules) -> Known {
+    (form(word, off), action(word, off))
 }
 
 /// What the vocabulary as a whole knows about words.
@@ -120,19 +130,34 @@ struct Lexicon {
     known: FxHashMap<String, Known>,
     /// Forms that stand as one word in some tag.
     solid: FxHashSet<String>,
+    /// Which meanings of an acronym it spells out.
+    ambiguous: Ambiguous,
 }
 
 impl Lexicon {
     fn new(tags: &[Vec<Word>]) -> Self {
         let distinct: FxHashSet<&str> = tags.iter().flatten().map(|word| word.text.as_str()).collect();
         let distinct: Vec<&str> = distinct.into_iter().collect();
-        let known: FxHashMap<_, _> = distinct.par_iter().map(|&word| (word.to_owned(), know(word))).collect();
+        let known: FxHashMap<_, _> = distinct.par_iter().map(|&word| (word.to_owned(), know(word, Rules::NONE))).collect();
         let solid = known.values().map(|(form, _)| form.clone()).collect();
-        Self { known, solid }
+        let mut lexicon = Self { known, solid, ambiguous: Ambiguous::default() };
+        let meet = |mut met: Ambiguous, words: &Vec<Word>| {
+            met.meet(&lexicon.compounds(words, Rules::NONE).iter().map(|word| lexicon.form(word)).collect::<Vec<_>>());
+            met
+        };
+        lexicon.ambiguous = tags.par_iter().fold(Ambiguous::default, meet).reduce(Ambiguous::default, Ambiguous::with);
+        lexicon
+    }
+
+    fn form(&self, word: &str) -> String {
+        self.known.get(word).map_or_else(|| form(word, Rules::NONE), |(form, _)| form.clone())
     }
 
     /// Neighbors that are one word elsewhere become it (three before two), and numbers join the word before them.
-    fn compounds(&self, words: &[Word]) -> Vec<String> {
+    fn compounds(&self, words: &[Word], off: Rules) -> Vec<String> {
+        if off.has(Rules::COMPOUND) {
+            return words.iter().map(|word| word.text.clone()).collect();
+        }
         let mut joined: Vec<String> = Vec::with_capacity(words.len());
         let mut at = 0;
         while at < words.len() {
@@ -143,7 +168,7 @@ impl Lexicon {
                     return None;
                 }
                 let whole = whole(span);
-                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&whole))).then_some((span, whole))
+                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&whole, Rules::NONE))).then_some((span, whole))
             });
             let (span, whole) = compound.unwrap_or_else(|| (1, whole(1)));
             at += span;
@@ -159,15 +184,15 @@ impl Lexicon {
     }
 
     /// The form of each word, a word of action as its verb, marked; a verb in front apart, if it may move.
-    fn forms(&self, words: &[String], movable: bool, articles: bool) -> (Vec<String>, Option<String>) {
+    fn forms(&self, words: &[String], movable: bool, articles: bool, off: Rules) -> (Vec<String>, Option<String>) {
         let many = words.len() > 1;
         let (mut forms, mut in_front) = (Vec::with_capacity(words.len()), None);
         for (at, word) in words.iter().enumerate() {
             let made; // a compound may be new
-            let (form, action) = if let Some(known) = self.known.get(word) {
+            let (form, action) = if let Some(known) = self.known.get(word).filter(|_| off == Rules::NONE) {
                 known
             } else {
-                made = know(word);
+                made = know(word, off);
                 &made
             };
             let Some((verb, kind, has_noun)) = action else {
@@ -185,15 +210,19 @@ impl Lexicon {
         (forms, in_front)
     }
 
-    /// The key of a tag, and the prepositions in it but `of`.
-    fn key(&self, tag: &str, words: &[Word]) -> (String, Vec<&'static str>) {
-        let mut words = self.compounds(words);
+    /// The key of a tag, and the prepositions in it but `of`; `off` leaves rules out.
+    fn key(&self, tag: &str, words: &[Word], off: Rules) -> (String, Vec<&'static str>) {
+        let mut words = self.compounds(words, off);
         if words.is_empty() {
             return (tag.to_owned(), Vec::new()); // symbols alone stand for themselves
         }
+        if !off.has(Rules::ALIAS) {
+            let forms: Vec<String> = words.iter().map(|word| self.form(word)).collect();
+            words = shortened(words, &forms, &self.ambiguous);
+        }
         let all = words.len();
         let last = words.last().cloned();
-        words.retain(|word| !ENGLISH.articles.contains(word.as_str()));
+        words.retain(|word| off.has(Rules::FUNCTION_WORD) || !ENGLISH.articles.contains(word.as_str()));
         if last.as_deref() == Some("a") || words.is_empty() {
             words.extend(last); // vitamin a
         }
@@ -202,14 +231,16 @@ impl Lexicon {
         let ordered: Vec<&String> = words.iter().filter(|word| ENGLISH.ordered.contains(word.as_str())).collect();
         let stays = !short || !ordered.is_empty();
         let movable = short && ordered.iter().all(|word| ENGLISH.directions.contains(word.as_str()));
-        let (mut forms, verb) = self.forms(&words, movable, articles);
+        let (mut forms, verb) = self.forms(&words, movable, articles, off);
         let mut prepositions = Vec::new();
-        if !stays {
-            forms = reverse(forms, &mut prepositions);
-            sort_sides_of_and(&mut forms);
+        let turns = !off.has(Rules::WORD_ORDER);
+        if !stays && !off.has(Rules::FUNCTION_WORD) {
+            forms = without_prepositions(forms, turns, &mut prepositions);
+            without_and(&mut forms, turns);
         }
-        forms.extend(verb);
-        if !stays && forms.len() > 2 {
+        let behind = if turns { forms.len() } else { 0 };
+        forms.splice(behind..behind, verb);
+        if !stays && turns && forms.len() > 2 {
             let rotated = |by: usize| forms[by..].iter().chain(&forms[..by]);
             let turn = (0..forms.len()).min_by(|&a, &b| rotated(a).cmp(rotated(b))).unwrap_or(0);
             forms.rotate_left(turn);
@@ -218,8 +249,8 @@ impl Lexicon {
     }
 }
 
-/// `a of b c` as `b c a`; a preposition at either end is an ordinary word.
-fn reverse(forms: Vec<String>, found: &mut Vec<&'static str>) -> Vec<String> {
+/// `a of b c` as `b c a` where it turns; a preposition at either end is an ordinary word.
+fn without_prepositions(forms: Vec<String>, turns: bool, found: &mut Vec<&'static str>) -> Vec<String> {
     let last = forms.len().saturating_sub(1);
     let mut segments: Vec<Vec<String>> = vec![Vec::new()];
     for (at, form) in forms.into_iter().enumerate() {
@@ -233,18 +264,21 @@ fn reverse(forms: Vec<String>, found: &mut Vec<&'static str>) -> Vec<String> {
             _ => segments.last_mut().into_iter().for_each(|segment| segment.push(form.clone())),
         }
     }
-    segments.into_iter().rev().flatten().collect()
+    if turns {
+        segments.reverse();
+    }
+    segments.into_iter().flatten().collect()
 }
 
-/// `spelling and grammar` as `grammar spelling`, `c and b and a` as `a b c`.
-fn sort_sides_of_and(forms: &mut Vec<String>) {
+/// `spelling and grammar` as `grammar spelling`, `c and b and a` as `a b c` where it turns.
+fn without_and(forms: &mut Vec<String>, turns: bool) {
     forms.dedup_by(|again, form| form == "and" && again == form);
     let (mut first, mut at) = (0, 1);
     while at + 1 < forms.len() {
         if forms[at] == "and" {
             forms.remove(at);
             let side = forms.remove(at);
-            let place = first + forms[first..at].partition_point(|other| *other <= side);
+            let place = if turns { first + forms[first..at].partition_point(|other| *other <= side) } else { at };
             forms.insert(place, side);
         } else {
             first = at;
@@ -255,10 +289,10 @@ fn sort_sides_of_and(forms: &mut Vec<String>) {
 
 /// The key of each tag, in the light of the whole vocabulary: tags of one key are the same words.
 pub fn keys<S: AsRef<str> + Sync>(tags: &[S]) -> Vec<String> {
-    let cut: Vec<Vec<Word>> = tags.par_iter().map(|tag| words(tag.as_ref())).collect();
+    let cut: Vec<Vec<Word>> = tags.par_iter().map(|tag| words(tag.as_ref(), Rules::NONE)).collect();
     let lexicon = Lexicon::new(&cut);
     let mut found: Vec<(String, Vec<&str>)> =
-        tags.par_iter().zip(&cut).map(|(tag, words)| lexicon.key(tag.as_ref(), words)).collect();
+        tags.par_iter().zip(&cut).map(|(tag, words)| lexicon.key(tag.as_ref(), words, Rules::NONE)).collect();
     let mut first: FxHashMap<String, Vec<&str>> = FxHashMap::default();
     let mut parted: FxHashSet<String> = FxHashSet::default();
     for (key, prepositions) in found.iter().filter(|(_, prepositions)| !prepositions.is_empty()) {
@@ -273,6 +307,49 @@ pub fn keys<S: AsRef<str> + Sync>(tags: &[S]) -> Vec<String> {
         }
     }
     found.into_iter().map(|(key, _)| key).collect()
+}
+
+/// Why each tag has the key of the tag `into[i]` of the same vocabulary; empty where it is that tag, or has another key.
+///
+/// A rule is a reason where the two keys would differ without it. What parts words is one where the two have as many words,
+/// but not as many hyphens and the like; where there is no reason else, it is that, or case.
+pub fn reasons<S: AsRef<str> + Sync>(tags: &[S], into: &[u32]) -> Result<Vec<String>> {
+    if into.len() != tags.len() {
+        return Err(Error::Length { name: "into", found: into.len(), expected: tags.len() });
+    }
+    if let Some(row) = into.iter().position(|&into| into as usize >= tags.len()) {
+        return Err(Error::Id { row, id: into[row], size: tags.len() });
+    }
+    let cut: Vec<Vec<Word>> = tags.par_iter().map(|tag| words(tag.as_ref(), Rules::NONE)).collect();
+    let lexicon = Lexicon::new(&cut);
+    let told = |(at, &into): (usize, &u32)| {
+        let (a, b) = (tags.get(at).map(AsRef::as_ref), tags.get(into as usize).map(AsRef::as_ref));
+        match (a, b) {
+            (Some(a), Some(b)) if a != b => lexicon.reasons(a, b).told(),
+            _ => String::new(),
+        }
+    };
+    Ok(into.par_iter().enumerate().map(told).collect())
+}
+
+impl Lexicon {
+    fn reasons(&self, a: &str, b: &str) -> Rules {
+        let same = |off: Rules| self.key(a, &words(a, off), off).0 == self.key(b, &words(b, off), off).0;
+        if !same(Rules::NONE) {
+            return Rules::NONE;
+        }
+        let needed = Rules::NAMED[2..].iter().filter(|(rule, _)| !same(*rule));
+        let found = needed.fold(Rules::NONE, |found, (rule, _)| found.and(*rule));
+        let (ours, theirs) = (words(a, Rules::NONE), words(b, Rules::NONE));
+        let hyphens = |words: &[Word]| words.iter().filter(|word| word.tight).count();
+        let parted = ours.len() == theirs.len() && hyphens(&ours) != hyphens(&theirs);
+        match found {
+            _ if parted => found.and(Rules::SEPARATORS),
+            Rules::NONE if folded(a) == folded(b) => Rules::CASE,
+            Rules::NONE => Rules::SEPARATORS,
+            _ => found,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -302,6 +379,36 @@ mod tests {
         ] {
             assert!(same(tags), "{tags:?} -> {:?}", keys(tags));
         }
+    }
+
+    #[test]
+    fn reasons_are_the_rules_that_a_merge_needs() {
+        for (a, b, told) in [
+            ("APIs", "api", "plural"),
+            ("Front End", "front end", "case"),
+            ("front_end", "front end", "separators"),
+            ("snake_case", "snake-case", "separators"),
+            ("python 3", "python3", "compound"),
+            ("colour", "color", "spelling"),
+            ("nlp", "natural language processing", "alias"),
+            ("optimize code", "code optimization", "verb and noun+word order"),
+            ("optimization of code", "code optimization", "function word+word order"),
+            ("a poem", "poem", "function word"),
+            ("web scraping in c", "web scraping of c", ""),
+            ("colours-theory", "color theory", "separators+spelling+plural"),
+            ("遊戲", "游戏", "script"),
+            ("security", "national security", ""),
+            ("api", "api", ""),
+        ] {
+            assert_eq!(reasons(&[a, b], &[1, 1]).unwrap()[0], told, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn acronyms_of_two_meanings_need_a_vocabulary_with_one() {
+        assert!(same(&["qa", "quality assurance"]));
+        let keys = keys(&["qa", "quality assurance", "question answering"]);
+        assert_eq!(keys.iter().collect::<FxHashSet<_>>().len(), 3);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Kernels borrow arrays, return arrays, keep bounds checks (a caller may write to a borrowed array while the GIL is
 //! released), and break every tie towards the smaller index.
 
+pub mod aliases;
 pub mod analysis;
 pub mod association;
 mod bit_vectors;
@@ -35,10 +36,12 @@ mod places;
 pub mod plain_pages;
 pub mod porter;
 pub mod rank;
+pub mod reasons;
 pub mod records;
 pub mod room;
 mod row_scan;
 pub mod rule_form;
+pub mod script;
 pub mod strings;
 pub mod uniting;
 pub mod vocabulary;

@@ -453,6 +453,13 @@ mod core {
     }
 
     #[pyfunction]
+    fn lexical_reasons(py: Python<'_>, tags: Column, into: Array1Of<'_, u32>) -> PyResult<ArrowTable> {
+        let into = into.as_slice()?;
+        let reasons = py.detach(|| crate::lexical::reasons(&tags.words()?, into))?;
+        ArrowTable::strings("reason", &reasons)
+    }
+
+    #[pyfunction]
     fn cosines<'py>(
         py: Python<'py>,
         vectors: Array1Of<'py, f32>,

@@ -91,14 +91,23 @@ impl Stemmer {
     }
 }
 
-/// The text in which spellings of one tag are equal: NFKC, full case folding, NFKC again (folding can take a composed
-/// letter apart).
+/// The text in which spellings of one tag are equal: NFKC without what nobody sees, full case folding, NFKC again (folding
+/// can take a composed letter apart).
 pub fn folded(raw: &str) -> String {
     if raw.is_ascii() {
         raw.to_ascii_lowercase() // the same, without the tables
     } else {
-        raw.nfkc().default_case_fold().nfkc().collect()
+        raw.nfkc().filter(|&c| !is_unseen(c)).default_case_fold().nfkc().collect()
     }
+}
+
+/// Marks of direction, joiners, soft hyphens, selectors of a variant, fillers, and the bar that only stretches an Arabic word.
+/// The space of no width parts words (Thai, Khmer), so it is none of them.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{640}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// The form of a raw tag: folded, then words of letters, numbers and the marks on them, each stemmed, joined by one space.

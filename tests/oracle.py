@@ -9,6 +9,8 @@ from collections.abc import Callable
 from itertools import combinations
 from itertools import count as count_from
 
+from oracle_script import folded
+
 # ---- tag tables ----
 
 
@@ -108,7 +110,7 @@ def is_uninflected(word: str) -> bool:
 
 def rule_form(raw: str, stem: Callable[[str], str] = porter) -> str:
     """NFKC and folding, then char by char: protected names, words of letters, numbers and marks on them."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
+    text = folded(raw)
     words: list[str] = []
     at = 0
     inside = False

@@ -8,7 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from oracle_script import folded, unified
+
 ENGLISH = Path(__file__).parents[1] / "rust" / "english.txt"
+ALIASES = ENGLISH.with_name("aliases.txt")
+
+# Every rule that a key can be made without, in the order in which they are told.
+RULES = ["compound", "script", "spelling", "plural", "verb and noun", "alias", "function word", "word order"]
 
 
 def table(name: str) -> list[str]:
@@ -83,9 +89,12 @@ def number(word: str) -> str:
 
 
 @cache
-def form(word: str) -> str:
-    """What its plural and its other spelling share with a word."""
-    return number(spelling(word)) if plain(word) else word
+def form(word: str, off: str = "") -> str:
+    """What its plural and its other spelling share with a word; `off` is a rule left out."""
+    if not plain(word):
+        return word
+    spelled = word if off == "spelling" else spelling(word)
+    return spelled if off == "plural" else number(spelled)
 
 
 class Action(NamedTuple):
@@ -114,11 +123,12 @@ NO_ACTION = {spelling(word) for word in table("no_action")}
 
 
 @cache
-def action(word: str) -> Action | None:
+def action(word: str, off: str = "") -> Action | None:
     """The action that a word names, in the singular or the plural; by the list, or by -ize and -ify."""
-    if not plain(word):
+    if not plain(word) or off == "verb and noun":
         return None
-    for name in (spelling(word), number(spelling(word))):
+    spelled = word if off == "spelling" else spelling(word)
+    for name in [spelled] if off == "plural" else [spelled, number(spelled)]:
         if name in ACTIONS:
             return ACTIONS[name]
         for ending, verb in ACTION_ENDINGS.items():
@@ -126,6 +136,63 @@ def action(word: str) -> Action | None:
                 kind = "verb" if ending == verb else "ing" if ending.endswith("ing") else "noun"
                 return Action(name.removesuffix(ending) + verb, kind, True)
     return None
+
+
+# ---- short names ----
+
+
+class Phrase(NamedTuple):
+    """A phrase of aliases.txt, by its forms: its name, and whether that has other meanings."""
+
+    name: str
+    meaning: str
+    shared: bool
+
+
+def listed_phrases() -> dict[tuple[str, ...], Phrase]:
+    found = {}
+    for line in ALIASES.read_text("utf-8").splitlines():
+        for entry in [] if line.startswith("#") else line.split():
+            name, phrases = entry.split("=")
+            for phrase in phrases.split("/"):
+                made = Phrase(name, phrase, "/" in phrases)
+                found[tuple(form(word) for word in phrase.split("-"))] = made
+                found[(form(phrase.replace("-", "")),)] = made
+    return found
+
+
+PHRASES = listed_phrases()
+LONGEST = max(map(len, PHRASES))
+
+
+def shortened(words: list[str], clear: set[str]) -> list[str]:
+    """Each phrase by its name, from left to right, the longest first; `clear` are the shared names of one meaning here."""
+    short: list[str] = []
+    at = 0
+    while at < len(words):
+        for size in range(min(LONGEST, len(words) - at), 0, -1):
+            found = PHRASES.get(tuple(map(form, words[at : at + size])))
+            if found and (not found.shared or found.name in clear):
+                short.append(found.name)
+                at += size
+                break
+        else:
+            short.append(words[at])
+            at += 1
+    return short
+
+
+def clear_names(cut: list[list[str]]) -> set[str]:
+    """Names of several meanings that the words of this vocabulary spell out one of."""
+    met: dict[str, set[str]] = {}
+    for words in cut:
+        forms = tuple(map(form, words))
+        for at in range(len(forms)):
+            for size in range(1, LONGEST + 1):
+                found = PHRASES.get(forms[at : at + size])
+                if found and found.shared and at + size <= len(forms):
+                    met.setdefault(found.name, set()).add(found.meaning)
+    return {name for name, meanings in met.items() if len(meanings) == 1}
 
 
 # ---- words of a tag ----
@@ -164,9 +231,9 @@ WORD = re.compile(
 )
 
 
-def words(tag: str) -> list[Word]:
+def words(tag: str, off: str = "") -> list[Word]:
     """Folds and cuts a tag; `&` between words, with a space at either side, is `and`."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", tag).casefold())
+    text = folded(tag)
     outline = "".join(map(shape, text))
     found: list[Word] = []
     end = 0
@@ -177,7 +244,7 @@ def words(tag: str) -> list[Word]:
         dropped = [quote.span() for quote in re.finditer(rf"'(s(?!{BEHIND}))?", match[0])]
         kept = [at for at in range(len(match[0])) if not any(first <= at < last for first, last in dropped)]
         word = "".join(text[match.start() + at] for at in kept)
-        found.append(Word(word, found != [] and " " not in gap))
+        found.append(Word(word if off == "script" else unified(word), found != [] and " " not in gap))
         end = match.end()
     return found
 
@@ -205,8 +272,10 @@ def may_join(a: Word, b: Word) -> bool:
     return b.tight or (is_content(a.text) and (is_content(b.text) or (numeric and b.text not in CLOSED)))
 
 
-def compounds(cut: list[Word], solid: set[str]) -> list[str]:
+def compounds(cut: list[Word], solid: set[str], off: str = "") -> list[str]:
     """From left to right: three words, else two, that some tag writes as one; then numbers join what they follow."""
+    if off == "compound":
+        return [word.text for word in cut]
     joined: list[str] = []
     rest = cut
     while rest:
@@ -228,48 +297,65 @@ def compounds(cut: list[Word], solid: set[str]) -> list[str]:
     return numbered
 
 
-def key(tag: str, solid: set[str]) -> tuple[str, list[str]]:
-    """(The key but for prepositions, the prepositions but `of`)."""
-    every = compounds(words(tag), solid)
+class Lexicon(NamedTuple):
+    """What the vocabulary knows: forms that stand as one word, and acronyms that have one meaning in it."""
+
+    solid: set[str]
+    clear: set[str]
+
+
+def lexicon(tags: list[str]) -> Lexicon:
+    solid = {form(word.text) for tag in tags for word in words(tag)}
+    return Lexicon(solid, clear_names([compounds(words(tag), solid) for tag in tags]))
+
+
+def key(tag: str, known: Lexicon, off: str = "") -> tuple[str, list[str]]:
+    """(The key but for prepositions, the prepositions but `of`); `off` is a rule left out."""
+    every = compounds(words(tag, off), known.solid, off)
     if not every:
         return tag, []
-    left = [word for word in every if word not in ARTICLES]
+    if off != "alias":
+        every = shortened(every, known.clear)
+    left = [word for word in every if word not in ARTICLES or off == "function word"]
     if every[-1] == "a" or not left:
         left.append(every[-1])  # vitamin a
     held = ORDERED.intersection(left)
     may_turn = not held and len(left) <= MOST_WORDS
     verb_may_move = held <= DIRECTIONS and 1 < len(left) <= MOST_WORDS
 
-    behind: list[str] = []
-    found = action(left[0])
+    moved: list[str] = []
+    found = action(left[0], off)
     if found and verb_may_move:
         # `writing prompts` may be prompts for writing, but who creates has `creation` for the noun
         says_verb = found.kind == "verb" or (found.kind == "ing" and (found.has_noun or len(left) < len(every)))
         if says_verb:
-            behind, left = [found.verb + "~"], left[1:]
-    alone = len(left) + len(behind) == 1
+            moved, left = [found.verb + "~"], left[1:]
+    alone = len(left) + len(moved) == 1
 
     def named(word: str) -> str:
-        found = action(word)
-        return found.verb + "~" if found and (found.kind != "verb" or alone) else form(word)
+        found = action(word, off)
+        return found.verb + "~" if found and (found.kind != "verb" or alone) else form(word, off)
 
-    if not may_turn:
-        return " ".join([named(word) for word in left] + behind), []
-    segments: list[list[str]] = [[]]
+    forms = [named(word) for word in left]
     prepositions = []
-    for at, word in enumerate(left):
-        if word in PREPOSITIONS and segments[-1] and at < len(left) - 1:
-            segments.append([])
-            prepositions.append(word)
-        else:
-            segments[-1].append(named(word))
-    forms = sides_sorted([word for segment in reversed(segments) for word in segment]) + behind
-    if len(forms) > 2:
+    if may_turn and off != "function word":
+        segments: list[list[str]] = [[]]
+        for at, word in enumerate(forms):
+            if word in PREPOSITIONS and segments[-1] and at < len(left) - 1:
+                segments.append([])
+                prepositions.append(word)
+            else:
+                segments[-1].append(word)
+        if off != "word order":
+            segments.reverse()
+        forms = without_and([word for segment in segments for word in segment], off)
+    forms = moved + forms if off == "word order" else forms + moved
+    if may_turn and off != "word order" and len(forms) > 2:
         forms = min(forms[turn:] + forms[:turn] for turn in range(len(forms)))
     return " ".join(forms), [word for word in prepositions if word != "of"]
 
 
-def sides_sorted(forms: list[str]) -> list[str]:
+def without_and(forms: list[str], off: str = "") -> list[str]:
     """`and` between two words goes, and what it holds together is sorted; at an end it is a word like any other."""
     forms = [word for at, word in enumerate(forms) if word != "and" or forms[at - 1 : at] != ["and"]]
     sides: list[list[str]] = []
@@ -280,13 +366,13 @@ def sides_sorted(forms: list[str]) -> list[str]:
             sides[-1].append(word)
         else:
             sides.append([word])
-    return [word for side in sides for word in sorted(side)]
+    return [word for side in sides for word in (side if off == "word order" else sorted(side))]
 
 
 def keys(tags: list[str]) -> list[str]:
     """The key of each tag in this vocabulary; where prepositions differ, each list of them keeps its own group."""
-    solid = {form(word.text) for tag in tags for word in words(tag)}
-    found = [key(tag, solid) for tag in tags]
+    known = lexicon(tags)
+    found = [key(tag, known) for tag in tags]
     lists: dict[str, set[tuple[str, ...]]] = {}
     for name, prepositions in found:
         if prepositions:
@@ -295,3 +381,19 @@ def keys(tags: list[str]) -> list[str]:
         f"{name} | {' '.join(prepositions)}" if prepositions and len(lists[name]) > 1 else name
         for name, prepositions in found
     ]
+
+
+def reasons(tags: list[str], into: list[int]) -> list[str]:
+    """The rules without which each tag would not have the key of another, joined by +; "" for itself."""
+    known = lexicon(tags)
+    return [reason(tag, tags[other], known) for tag, other in zip(tags, into, strict=True)]
+
+
+def reason(a: str, b: str, known: Lexicon) -> str:
+    if a == b or key(a, known)[0] != key(b, known)[0]:
+        return ""
+    found = [rule for rule in RULES if key(a, known, rule)[0] != key(b, known, rule)[0]]
+    ours, theirs = words(a), words(b)
+    if len(ours) == len(theirs) and sum(word.tight for word in ours) != sum(word.tight for word in theirs):
+        found = ["separators", *found]
+    return "+".join(found) or ("case" if folded(a) == folded(b) else "separators")

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracle_lexical as oracle
+import oracle_script
 from instag.embedders import Lexical
 
 CONTENT = """code optimize optimizing optimization optimise write writing debug debugging installing
@@ -24,11 +25,14 @@ colour color travelled traveler filling
 catalogue centre tyres mould analyses analysis analyze organisation children child mice movies movie caches
 classes news windows io ios bios css dns apis topics physics fors ands abouts front end frontend ends data base database
 log login drop down dropdown sql nosql web app webapp webapps python python3 java script javascript 3d file system
+nlp natural language processing languages qa quality assurance question answering apis js userinterface user interface
+database milliliter ml machine learning localization l10n config configure configuration
 """.split()
 CLOSED = "a an the of for in on about and to from into no non not with without vs over under &".split()
 NAMES = """c c++ c++11 c# c#7 f# issue#7 a+b + # .net asp.net net node.js nodejs js 3 3.1 1,000 2 10 d x s es
 children's o'reilly dogs'
-l’été it’s ÉTÉ Straße STRASSE ΟΔΟΣ οδός ｆｕｌｌ full 数学 ❤️ ☕️ ② ² ४ é e\u0301 हिन्दी 🅰 r&d""".split()
+l’été it’s ÉTÉ Straße STRASSE ΟΔΟΣ οδός ｆｕｌｌ full 数学 ❤️ ☕️ ② ² ४ é e\u0301 हिन्दी 🅰 r&d 遊戲 游戏 動画
+動畫 台灣 臺灣 後 サーバー サーバ کتاب كتاب ۱۲ ١٢ soft\u00adhyphen می\u200cخواهم \u200fعربي\u200f كـتاب""".split()
 BETWEEN = [" ", " ", " ", "-", "_", ".", "/", "", " & ", "& ", " && ", "  ", "\n", "\x1c", ", ", "'", "+", "#"]
 
 word = st.one_of(st.sampled_from(CONTENT), st.sampled_from(CLOSED), st.sampled_from(NAMES))
@@ -53,6 +57,22 @@ def same(*tags: str) -> bool:
 @given(st.lists(st.one_of(tags_of_words, tags_of_words, tags_of_signs, any_text), max_size=12))
 def test_keys_equal_the_oracle(tags: list[str]) -> None:
     assert keys(tags) == oracle.keys(tags)
+
+
+@settings(max_examples=500)
+@given(st.data(), st.lists(st.one_of(tags_of_words, tags_of_words, tags_of_signs, any_text), min_size=1, max_size=8))
+def test_reasons_equal_the_oracle(data: st.DataObject, tags: list[str]) -> None:
+    into = data.draw(st.lists(st.sampled_from(range(len(tags))), min_size=len(tags), max_size=len(tags)))
+    assert Lexical().reasons(tags, into) == oracle.reasons(tags, into)
+
+
+@given(st.lists(tags_of_words, min_size=2, max_size=6))
+def test_tags_of_one_key_have_a_reason_and_others_none(tags: list[str]) -> None:
+    found = keys(tags)
+    for at in range(len(tags)):
+        reasons = Lexical().reasons(tags, [at] * len(tags))
+        meets = [key == found[at] and tag != tags[at] for key, tag in zip(found, tags, strict=True)]
+        assert [reason != "" for reason in reasons] == meets
 
 
 @given(st.lists(st.sampled_from(CONTENT + CLOSED), min_size=9, max_size=16).map(" ".join))
@@ -134,6 +154,19 @@ def test_keys_of_real_tags_equal_the_oracle(
     assert [row for row in found if row[1] != row[2]] == []
 
 
+@pytest.mark.parametrize("vocabulary", [ask_ubuntu, winget, tag_pairs])
+def test_reasons_of_real_merges_equal_the_oracle(vocabulary: Callable[[Path], Iterator[str]], data: Path) -> None:
+    tags = sorted(set(vocabulary(data)))
+    first: dict[str, int] = {}
+    into = [first.setdefault(key, at) for at, key in enumerate(keys(tags))]
+    reasons = Lexical().reasons(tags, into)
+    known = oracle.lexicon(tags)
+    merged = [at for at, other in enumerate(into) if other != at]
+    found = [(tags[at], tags[into[at]], reasons[at], oracle.reason(tags[at], tags[into[at]], known)) for at in merged]
+    assert [row for row in found if row[2] != row[3] or not row[2]] == []
+    assert not any(reason for at, reason in enumerate(reasons) if into[at] == at)
+
+
 # ---- what the twin brought to light ----
 
 
@@ -148,6 +181,20 @@ def test_keys_of_real_tags_equal_the_oracle(
         ("c#7", "C# 7"),
         ("exercises for seniors", "senior exercise"),
         ("software for enterprises", "enterprise software"),
+        ("nlp", "natural language processing", "Natural-Language Processing", "NLP"),
+        ("LLMs", "llm", "large language models"),
+        ("APIs", "api", "application programming interface"),
+        ("ui design", "user-interface design", "User Interfaces Design"),
+        ("database", "db", "DBs", "databases"),
+        ("l10n", "localization", "localisation", "localize"),
+        ("visual-studio 2019", "Visual Studio 2019", "vs2019"),
+        ("遊戲", "游戏"),
+        ("台灣", "臺灣", "台湾"),
+        ("サーバー", "サーバ", "ｻｰﾊﾞｰ"),
+        ("کتاب", "كتاب", "كـتاب", "\u200fكتاب\u200e"),
+        ("python ۳", "python 3"),
+        ("soft\u00adware", "software"),
+        ("می\u200cخواهم", "میخواهم"),
     ],
 )
 def test_these_meet(tags: tuple[str, ...]) -> None:
@@ -161,14 +208,40 @@ def test_these_meet(tags: tuple[str, ...]) -> None:
         ("c#7", "c7"),
         ("fors", "for"),
         ("and a", "ands a"),
+        ("ui test", "test ui"),
+        ("ml", "milliliter", "machine learning"),
+        ("qa", "quality assurance", "question answering"),
+        ("動画", "動畫"),
+        ("会議", "會議"),
+        ("後", "后"),
+        ("スキー", "スキ"),
         ("write a b c d e f g h i j k l m n", "a b c d e f g h i j k l m n write"),
     ],
 )
 def test_these_stay_apart(tags: tuple[str, ...]) -> None:
-    assert not same(*tags)
+    assert len(set(keys(list(tags)))) == len(tags)
 
 
 # ---- the word lists ----
+
+
+def test_a_phrase_has_one_name_and_no_name_is_a_phrase() -> None:
+    lines = [line for line in oracle.ALIASES.read_text("utf-8").splitlines() if not line.startswith("#")]
+    entries = [entry.split("=") for line in lines for entry in line.split()]
+    phrases = [phrase for _, listed in entries for phrase in listed.split("/")]
+    assert len(phrases) == len(set(phrases))
+    assert not {(oracle.form(name),) for name, _ in entries} & set(oracle.PHRASES)
+    shared = [name for name, listed in entries if "/" in listed]
+    assert [name for name in shared if [name for name, _ in entries].count(name) > 1] == []
+
+
+def test_no_letter_is_both_traditional_and_simplified() -> None:
+    pairs = [pair for name in ("simple", "common") for pair in oracle_script.table(name).items()]
+    traditional, simplified = zip(*pairs, strict=True)
+    assert len(traditional) == len(set(traditional)) > 500
+    assert not set(traditional) & set(simplified)
+    for char in traditional + simplified:
+        assert unicodedata.name(char).startswith("CJK UNIFIED IDEOGRAPH"), char
 
 
 def table_names() -> set[str]:

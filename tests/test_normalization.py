@@ -72,11 +72,18 @@ def test_all_four_steps_equal_the_oracle(rows: list[list[str]]) -> None:
     assert made.steps["step"].to_list() == ["raw", "frequency", "rule", "semantic", "association"]
 
 
+def test_lexical_merges_bear_their_reason() -> None:
+    rows = [["optimize code", "APIs"], ["code optimization", "user interfaces"], ["code optimization", "api", "UI"]]
+    made = normalize(table_of([*rows, ["UI"], ["api"]]), min_count=1, stemmer="none", skip=["association"])
+    reasons = {raw: reason for raw, reason in made.ledger.select("raw", "reason").iter_rows() if reason}
+    assert reasons == {"APIs": "plural", "optimize code": "verb and noun+word order", "user interfaces": "plural+alias"}
+
+
 def check_promises(made: Normalization[TagTable], table: TagTable) -> None:
     """What holds for every normalization, whatever its settings."""
     ledger, tags = made.ledger, made.table.vocabulary.to_list()
-    assert ledger.columns == ["raw", "count", "step", "by", "into", "round", "evidence"]
-    assert ledger.dtypes == [pl.String, pl.Int64, pl.Categorical, pl.Categorical, pl.String, pl.Int32, pl.Float64]
+    assert ledger.columns == ["raw", "count", "step", "by", "into", "round", "evidence", "reason"]
+    assert ledger.dtypes == [pl.String, pl.Int64, pl.Categorical, pl.Categorical, pl.String, pl.Int32, pl.Float64, pl.Categorical]
     assert sorted(ledger["raw"]) == sorted(table.vocabulary)
     assert ledger["count"].sum() == len(table.ids)
     keys = [(-count, raw.encode()) for raw, count in ledger.select("raw", "count").iter_rows()]

@@ -26,7 +26,7 @@ inflected = st.builds(
 )
 # Characters that this Python's Unicode knows: a newer one may give others a meaning.
 known = st.text(st.characters(exclude_categories=["Cn", "Cs"]), max_size=12)
-tag_like = st.text("aBcsgGedI+#*.-_ /'çÇßİΣ數学ｶ︎é\u0301\u200dⅣ²", max_size=12)
+tag_like = st.text("aBcsgGedI+#*.-_ /'çÇßİΣ數学ｶ︎\u200c\u200f\u00ad\u0640é\u0301\u200dⅣ²", max_size=12)
 
 
 def forms(raw: list[str], stemmer: str = "porter", *, paper: bool = False) -> list[str]:
@@ -97,6 +97,13 @@ def test_every_stemmer_takes_any_string(stemmer: str) -> None:
         ("数学题s", "数学题s"),
         ("हिन्दी", "हिन्दी"),
         ("❤️", "❤️"),
+        ("\u200fعربي\u200f", "عربي"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("pre\u00adfix", "prefix"),
+        ("a\u200bb", "a b"),
+        ("ｻｰﾊﾞｰ", "サーバー"),
+        ("서버s", "서버s"),
+        ("เครือข่ายing", "เครือข่ายing"),
         ("+", "+"),
         ("", ""),
     ],

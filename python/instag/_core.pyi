@@ -92,6 +92,9 @@ def stemmers() -> list[str]:
 def lexical_keys(tags: pl.Series) -> ArrowTable:
     """One column `key`: equal keys are the same words (order, spelling and inflection aside) in this vocabulary."""
 
+def lexical_reasons(tags: pl.Series, into: U32) -> ArrowTable:
+    """One column `reason`: the rules, joined by +, without which tag `i` would not have the key of tag `into[i]`."""
+
 def cosines(vectors: F32, dimension: int, a: U32, b: U32) -> F64:
     """The cosine of rows `a[i]` and `b[i]` in float64, added up in a fixed order; 0 where a row is zero."""
 

@@ -63,7 +63,7 @@ class Lexical:
     ['code optimize~', 'code optimize~', 'json to csv', 'csv to json']
     """
 
-    identity: str = "lexical/1"
+    identity: str = "lexical/2"
     max_cosine_distance: float = 0.0
 
     def keys(self, texts: Sequence[str]) -> list[str]:
@@ -74,6 +74,20 @@ class Lexical:
 
         frame = pl.DataFrame(_core.lexical_keys(pl.Series("tag", texts, dtype=pl.String)))
         return frame["key"].to_list()
+
+    def reasons(self, texts: Sequence[str], into: Sequence[int] | NDArray[np.integer]) -> list[str]:
+        """Why each text has the key of `texts[into[i]]`: the rules without which the two would part; "" for itself.
+
+        >>> Lexical().reasons(["APIs", "api", "code optimization", "optimization of code"], [1, 1, 2, 2])
+        ['plural', '', '', 'function word+word order']
+        """
+        import polars as pl
+
+        from instag import _core
+
+        tags = pl.Series("tag", texts, dtype=pl.String)
+        frame = pl.DataFrame(_core.lexical_reasons(tags, np.ascontiguousarray(into, dtype=np.uint32)))
+        return frame["reason"].to_list()
 
 
 @dataclass(frozen=True)
@@ -186,7 +200,7 @@ def resolve(
     as it is; anything else is a `ConfigError`.
 
     >>> resolve("lexical").identity, resolve("openai:text-embedding-3-small").identity
-    ('lexical/1', 'openai:text-embedding-3-small')
+    ('lexical/2', 'openai:text-embedding-3-small')
     """
     hint = "one of `lexical`, `openai`, `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`"
     if not isinstance(spec, str):

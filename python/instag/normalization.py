@@ -10,7 +10,7 @@ import numpy as np
 
 from instag import _core
 from instag.association import merge_associations
-from instag.embedders import resolve
+from instag.embedders import Lexical, resolve
 from instag.errors import ConfigError, DataError
 from instag.memory import require
 from instag.semantic import WIDEST_DISTANCE, Linkage, Neighbors, merge_semantic
@@ -28,7 +28,7 @@ Rows = TypeVar("Rows", TagTable, TagShards)
 STEPS = ("frequency", "rule", "semantic", "association")
 RULE_COUNT_RATIO = 2  # the paper's 40 / 20: `min_rule_count` for a `min_count`
 USABLE_TAGS = 100
-LEDGER_BYTES = 40  # a row, its strings aside
+LEDGER_BYTES = 44  # a row, its strings aside
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class Normalization(Generic[Rows]):
     by count descending, then bytewise: `raw`, `count`, `step` (the last step that changed its name: `rule`, `semantic`,
     `association`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag, null where
     rare), `by` (the stemmer of `rule`, the embedder of `semantic`), `round` (association), `evidence` (the cosine or
-    the confidence). `steps`: one row a step that ran: `step`, `tags` (distinct, left after it), `occurrences` (left in
+    the confidence), `reason` (why `lexical` merged it: the rules without which it would have stayed, joined by +, see
+    docs/semantics.md). `steps`: one row a step that ran: `step`, `tags` (distinct, left after it), `occurrences` (left in
     all rows). `notes`: lines for people.
     """
 
@@ -211,6 +212,8 @@ class _Work(Generic[Rows]):
         self.step = np.zeros(len(alive), np.int8)  # 0: kept, else 1 + the position in STEPS
         self.round = np.zeros(len(alive), np.int32)
         self.evidence = np.zeros(len(alive))  # NaN where moved without any
+        self.reason = np.zeros(len(alive), np.uint32)  # the place in `reasons`
+        self.reasons: list[str | None] = [None]
 
     def frequency(self, settings: NormalizeSettings) -> None:
         """Drops raw strings that occur too rarely; says so where that takes most of the pool."""
@@ -248,7 +251,12 @@ class _Work(Generic[Rows]):
         distance = f", max_cosine_distance {merged.max_cosine_distance:g}" if merged.max_cosine_distance else ""
         self.notes.append(f"semantic: embedder `{merged.embedder}`{distance}")
         self.notes += [f"semantic: {note}" for note in merged.notes]
-        self._merge("semantic", np.asarray(merged.groups, np.int64), evidence=np.asarray(merged.evidence))
+        groups, reasons = np.asarray(merged.groups, np.int64), None
+        embedder = resolve(settings.embedder)
+        if isinstance(embedder, Lexical):
+            into = self._leaders(groups)[groups]
+            reasons = embedder.reasons(self.raw.gather(self.names).to_list(), into)
+        self._merge("semantic", groups, evidence=np.asarray(merged.evidence), reasons=reasons)
 
     def association(self, settings: NormalizeSettings) -> None:
         """Merges a tag into the one that nearly always comes with it, to the fixed point."""
@@ -277,13 +285,11 @@ class _Work(Generic[Rows]):
         names: NDArray[np.int64] | None = None,
         rounds: NDArray[np.int32] | None = None,
         evidence: NDArray[np.float64] | None = None,
+        reasons: list[str] | None = None,
     ) -> None:
         """Makes `groups` (one entry a tag) the tags; without `names` a group is called by its best surface."""
-        place = _by_surface(self.raw.gather(self.names), self.counts[self.names])
         if names is None:
-            best = np.full(int(groups.max(initial=-1)) + 1, len(self.names))
-            np.minimum.at(best, groups, place)
-            names = self.names[np.argsort(place)[best]]
+            names = self.names[self._leaders(groups)]
         order = np.argsort(_by_surface(self.raw.gather(names), self.counts[names]))
         groups, names = places(order)[groups], names[order]
 
@@ -293,9 +299,22 @@ class _Work(Generic[Rows]):
         self.step[moved] = 1 + STEPS.index(step)
         self.evidence[moved] = np.nan if evidence is None else evidence[moved_from]
         self.round[moved] = 0 if rounds is None else rounds[moved_from]
+        self.reason[moved] = 0
+        if reasons is not None:
+            distinct = sorted(set(reasons))
+            place = {reason: at for at, reason in enumerate(distinct, len(self.reasons))}
+            self.reasons += distinct
+            self.reason[moved] = np.array([place[reason] for reason in reasons], np.uint32)[moved_from]
         self.at, self.names, self.rows = after, names, None
         self.tag_counts = self.source.renamed_counts(self._codes(self.at), len(names))
         self.steps.append((step, len(names), int(self.tag_counts.sum())))
+
+    def _leaders(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The tag that each group is called by: the best surface."""
+        place = _by_surface(self.raw.gather(self.names), self.counts[self.names])
+        best = np.full(int(groups.max(initial=-1)) + 1, len(self.names))
+        np.minimum.at(best, groups, place)
+        return np.argsort(place)[best]
 
     def _renamed(self) -> Rows:
         """The rows in the tags of now."""
@@ -336,6 +355,7 @@ class _Work(Generic[Rows]):
                 "into": into.gather(np.minimum(codes, len(vocabulary))),
                 "round": pl.Series(self._spread(self.round, 0)).replace(0, None),
                 "evidence": pl.Series(self._spread(evidence, np.nan)).fill_nan(None),
+                "reason": pl.Series(self.reasons, dtype=pl.Categorical).gather(self._spread(self.reason, 0)),
             }
         )
         rows = _core.by_count(self.raw, self.counts)
