@@ -346,6 +346,7 @@ impl Lexicon {
         match found {
             _ if parted => found.and(Rules::SEPARATORS),
             Rules::NONE if folded(a) == folded(b) => Rules::CASE,
+            Rules::NONE if ours.len() != theirs.len() => Rules::COMPOUND, // and an alias would do as well
             Rules::NONE => Rules::SEPARATORS,
             _ => found,
         }

@@ -396,4 +396,5 @@ def reason(a: str, b: str, known: Lexicon) -> str:
     ours, theirs = words(a), words(b)
     if len(ours) == len(theirs) and sum(word.tight for word in ours) != sum(word.tight for word in theirs):
         found = ["separators", *found]
-    return "+".join(found) or ("case" if folded(a) == folded(b) else "separators")
+    other = "compound" if len(ours) != len(theirs) else "separators"
+    return "+".join(found) or ("case" if folded(a) == folded(b) else other)
