@@ -31,7 +31,8 @@ struct Phrases {
 
 static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
     let mut found = Phrases { called: FxHashMap::default(), begin: FxHashSet::default(), longest: 1 };
-    let pairs = include_str!("aliases.txt").lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(' '));
+    let pairs =
+        include_str!("aliases.txt").lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(' '));
     for (name, phrases) in pairs.filter_map(|pair| pair.split_once('=')) {
         let shared = phrases.contains('/');
         for phrase in phrases.split('/') {
@@ -75,12 +76,17 @@ impl Ambiguous {
     }
 }
 
+/// Whether a phrase may start at a word of this form.
+pub fn may_begin(form: &str) -> bool {
+    PHRASES.begin.contains(form)
+}
+
 /// The phrases that start at a word, the longest first.
 fn phrases_at(forms: &[String], at: usize) -> impl Iterator<Item = (Name, usize)> + '_ {
-    let most = if PHRASES.begin.contains(&forms[at]) { PHRASES.longest.min(forms.len() - at) } else { 0 };
-    (1..=most).rev().filter_map(move |span| {
-        PHRASES.called.get(&forms[at..at + span].join(" ")).map(|&name| (name, span))
-    })
+    let most = if may_begin(&forms[at]) { PHRASES.longest.min(forms.len() - at) } else { 0 };
+    (1..=most)
+        .rev()
+        .filter_map(move |span| PHRASES.called.get(&forms[at..at + span].join(" ")).map(|&name| (name, span)))
 }
 
 /// `words` with each phrase by its name; `forms` are theirs.

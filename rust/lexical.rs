@@ -21,7 +21,7 @@
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::aliases::{Ambiguous, shortened};
+use crate::aliases::{Ambiguous, may_begin, shortened};
 use crate::english::{Action, ENGLISH, Named, action, form};
 use crate::error::{Error, Result};
 use crate::reasons::Rules;
@@ -138,19 +138,27 @@ impl Lexicon {
     fn new(tags: &[Vec<Word>]) -> Self {
         let distinct: FxHashSet<&str> = tags.iter().flatten().map(|word| word.text.as_str()).collect();
         let distinct: Vec<&str> = distinct.into_iter().collect();
-        let known: FxHashMap<_, _> = distinct.par_iter().map(|&word| (word.to_owned(), know(word, Rules::NONE))).collect();
+        let known: FxHashMap<_, _> =
+            distinct.par_iter().map(|&word| (word.to_owned(), know(word, Rules::NONE))).collect();
         let solid = known.values().map(|(form, _)| form.clone()).collect();
         let mut lexicon = Self { known, solid, ambiguous: Ambiguous::default() };
         let meet = |mut met: Ambiguous, words: &Vec<Word>| {
-            met.meet(&lexicon.compounds(words, Rules::NONE).iter().map(|word| lexicon.form(word)).collect::<Vec<_>>());
+            if let Some(forms) = lexicon.forms_of_phrases(&lexicon.compounds(words, Rules::NONE)) {
+                met.meet(&forms);
+            }
             met
         };
         lexicon.ambiguous = tags.par_iter().fold(Ambiguous::default, meet).reduce(Ambiguous::default, Ambiguous::with);
         lexicon
     }
 
-    fn form(&self, word: &str) -> String {
-        self.known.get(word).map_or_else(|| form(word, Rules::NONE), |(form, _)| form.clone())
+    /// The forms of words, where one of them may begin a phrase.
+    fn forms_of_phrases(&self, words: &[String]) -> Option<Vec<String>> {
+        let known = |word: &String| self.known.get(word).map(|(form, _)| form);
+        let may =
+            |word: &String| known(word).map_or_else(|| may_begin(&form(word, Rules::NONE)), |form| may_begin(form));
+        let forms = |word: &String| known(word).map_or_else(|| form(word, Rules::NONE), String::clone);
+        words.iter().any(may).then(|| words.iter().map(forms).collect())
     }
 
     /// Neighbors that are one word elsewhere become it (three before two), and numbers join the word before them.
@@ -168,7 +176,8 @@ impl Lexicon {
                     return None;
                 }
                 let whole = whole(span);
-                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&whole, Rules::NONE))).then_some((span, whole))
+                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&whole, Rules::NONE)))
+                    .then_some((span, whole))
             });
             let (span, whole) = compound.unwrap_or_else(|| (1, whole(1)));
             at += span;
@@ -216,8 +225,7 @@ impl Lexicon {
         if words.is_empty() {
             return (tag.to_owned(), Vec::new()); // symbols alone stand for themselves
         }
-        if !off.has(Rules::ALIAS) {
-            let forms: Vec<String> = words.iter().map(|word| self.form(word)).collect();
+        if let Some(forms) = self.forms_of_phrases(&words).filter(|_| !off.has(Rules::ALIAS)) {
             words = shortened(words, &forms, &self.ambiguous);
         }
         let all = words.len();
