@@ -166,7 +166,7 @@ LONGEST = max(map(len, PHRASES))
 
 
 def shortened(words: list[str], clear: set[str]) -> list[str]:
-    """Each phrase by its name, from left to right, the longest first; `clear` are the shared names of one meaning here."""
+    """Each phrase by its name, from left to right, the longest first; of shared names only those in `clear`."""
     short: list[str] = []
     at = 0
     while at < len(words):

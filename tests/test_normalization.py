@@ -83,7 +83,16 @@ def check_promises(made: Normalization[TagTable], table: TagTable) -> None:
     """What holds for every normalization, whatever its settings."""
     ledger, tags = made.ledger, made.table.vocabulary.to_list()
     assert ledger.columns == ["raw", "count", "step", "by", "into", "round", "evidence", "reason"]
-    assert ledger.dtypes == [pl.String, pl.Int64, pl.Categorical, pl.Categorical, pl.String, pl.Int32, pl.Float64, pl.Categorical]
+    assert ledger.dtypes == [
+        pl.String,
+        pl.Int64,
+        pl.Categorical,
+        pl.Categorical,
+        pl.String,
+        pl.Int32,
+        pl.Float64,
+        pl.Categorical,
+    ]
     assert sorted(ledger["raw"]) == sorted(table.vocabulary)
     assert ledger["count"].sum() == len(table.ids)
     keys = [(-count, raw.encode()) for raw, count in ledger.select("raw", "count").iter_rows()]
