@@ -76,7 +76,7 @@ def test_lexical_merges_bear_their_reason() -> None:
     rows = [["optimize code", "APIs"], ["code optimization", "user interfaces"], ["code optimization", "api", "UI"]]
     made = normalize(table_of([*rows, ["UI"], ["api"]]), min_count=1, stemmer="none", skip=["association"])
     reasons = {raw: reason for raw, reason in made.ledger.select("raw", "reason").iter_rows() if reason}
-    assert reasons == {"APIs": "plural", "optimize code": "verb and noun+word order", "user interfaces": "plural+alias"}
+    assert reasons == {"APIs": "plural", "optimize code": "verb and noun+word order", "user interfaces": "alias"}
 
 
 def check_promises(made: Normalization[TagTable], table: TagTable) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from instag.importing import scan_tags
     from instag.itemsets import association_rules, frequent_itemsets
     from instag.keyphrase import KeyphraseTagger
-    from instag.normalization import Normalization, NormalizeSettings, normalize
+    from instag.normalization import Normalization, normalize
+    from instag.normalize_settings import NormalizeSettings
     from instag.reading import Pool, read, read_parts
     from instag.selection import Selection, SelectSettings, select
     from instag.shards import TagShards
@@ -33,7 +34,7 @@ _HOME = {
     "ProviderError": "errors",
     "KeyphraseTagger": "keyphrase",
     "Normalization": "normalization",
-    "NormalizeSettings": "normalization",
+    "NormalizeSettings": "normalize_settings",
     "normalize": "normalization",
     "Pool": "reading",
     "read": "reading",

@@ -42,7 +42,8 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
     """`normalize/`: queries, rows, ledger, tags. Reads `tag/`."""
     from instag.embedders import EmbedderAccess, resolve
     from instag.network import redact
-    from instag.normalization import NormalizeSettings, normalize
+    from instag.normalization import normalize
+    from instag.normalize_settings import NormalizeSettings
 
     run = Run(path)
     settings = dataclasses.asdict(settings_from(NormalizeSettings, said))
@@ -218,7 +219,7 @@ def _check_tagger(said: Mapping[str, Any]) -> None:
 def _check_settings(stage: str, said: Mapping[str, Any]) -> None:
     """Refuses what a stage would refuse, before any stage runs."""
     from instag.embedders import EmbedderAccess
-    from instag.normalization import NormalizeSettings
+    from instag.normalize_settings import NormalizeSettings
     from instag.reading import ReadSettings
     from instag.selection import SelectSettings
     from instag.tagger import TagSettings, TagSpeed
