@@ -14,7 +14,7 @@ use crate::reasons::Rules;
 /// What a phrase is called.
 #[derive(Debug, Clone, Copy)]
 struct Name {
-    name: &'static str,
+    short: &'static str,
     /// The phrase as the list has it.
     meaning: &'static str,
     /// The name has other meanings.
@@ -41,7 +41,7 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             found.longest = found.longest.max(words.len());
             for spelled in [words.join(" "), joined] {
                 found.begin.extend(spelled.split(' ').next().map(str::to_owned));
-                found.called.insert(spelled, Name { name, meaning: phrase, shared });
+                found.called.insert(spelled, Name { short: name, meaning: phrase, shared });
             }
         }
     }
@@ -57,7 +57,7 @@ impl Ambiguous {
     pub fn meet(&mut self, forms: &[String]) {
         for at in 0..forms.len() {
             for (name, _) in phrases_at(forms, at).filter(|(name, _)| name.shared) {
-                self.0.entry(name.name).or_default().insert(name.meaning);
+                self.0.entry(name.short).or_default().insert(name.meaning);
             }
         }
     }
@@ -72,7 +72,7 @@ impl Ambiguous {
     }
 
     fn is_told(&self, name: Name) -> bool {
-        !name.shared || self.0.get(name.name).is_some_and(|phrases| phrases.len() == 1)
+        !name.shared || self.0.get(name.short).is_some_and(|phrases| phrases.len() == 1)
     }
 }
 
@@ -99,7 +99,7 @@ pub fn shortened(words: Vec<String>, forms: &[String], ambiguous: &Ambiguous) ->
         }
         let name = phrases_at(forms, at).find(|(name, _)| ambiguous.is_told(*name));
         next = at + name.map_or(1, |(_, span)| span);
-        short.push(name.map_or(word, |(name, _)| name.name.to_owned()));
+        short.push(name.map_or(word, |(name, _)| name.short.to_owned()));
     }
     short
 }
@@ -115,7 +115,7 @@ mod tests {
         let mut seen = FxHashSet::default();
         for (name, phrases) in pairs().filter_map(|pair| pair.split_once('=')) {
             let called = PHRASES.called.get(&form(name, Rules::NONE));
-            assert!(called.is_none_or(|found| found.name == name), "{name}");
+            assert!(called.is_none_or(|found| found.short == name), "{name}");
             for phrase in phrases.split('/') {
                 assert!(seen.insert(phrase), "{phrase}");
             }
