@@ -29,6 +29,7 @@ pub struct English {
     pub directions: Words,
     /// Those that make compounds across a space.
     pub particles: Words,
+    own_words: Words,
     not_plural: Words,
     not_plural_endings: Vec<&'static str>,
     plural: Words,
@@ -51,6 +52,7 @@ pub static ENGLISH: LazyLock<English> = LazyLock::new(|| English {
     ordered: words("ordered").collect(),
     directions: words("direction").collect(),
     particles: words("particle").collect(),
+    own_words: words("own_word").collect(),
     not_plural: words("not_plural").collect(),
     not_plural_endings: words("not_plural_ending").collect(),
     plural: words("plural").collect(),
@@ -104,11 +106,8 @@ fn number(word: &str) -> String {
     if let Some(one) = ENGLISH.irregular.get(word) {
         return number(one);
     }
-    let (one, plural) = match word.strip_suffix('s') {
-        Some(one) if ENGLISH.plural.contains(word) => (one, true),
-        Some(one) => (one, word.len() > 3 && !is_singular(word)),
-        None => (word, false),
-    };
+    let plural = is_plural(word);
+    let one = word.strip_suffix('s').unwrap_or(word);
     for &(ending, shared, least) in &ENGLISH.number_endings {
         let fits = word.len() >= least && (plural || !ending.ends_with('s'));
         if let Some(stem) = word.strip_suffix(ending).filter(|_| fits) {
@@ -116,6 +115,16 @@ fn number(word: &str) -> String {
         }
     }
     if plural { one.to_owned() } else { word.to_owned() }
+}
+
+/// Whether the last letter of a word is the -s of a plural, as far as lists and endings tell.
+pub fn is_plural(word: &str) -> bool {
+    word.ends_with('s') && (ENGLISH.plural.contains(word) || word.len() > 3 && !is_singular(word))
+}
+
+/// Whether a word that looks inflected means another thing than the word it comes from: `building`, `shared`.
+pub fn is_own_word(word: &str) -> bool {
+    ENGLISH.own_words.contains(word)
 }
 
 /// Whether a word in -s is no plural by its ending or its place in the list; nor is `bios`.

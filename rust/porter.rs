@@ -102,6 +102,28 @@ pub fn stem(word: &str) -> String {
     word.into_iter().collect()
 }
 
+/// The word without its inflection: Porter's first and last steps alone, `-s`, `-ed`, `-ing`, final `e`; what makes another
+/// word of a word (`universe`, `university`) stays. An `-s` goes where `is_plural`, and what `is_own_word` is left.
+pub fn inflection(word: &str, is_plural: impl Fn(&str) -> bool, is_own_word: impl Fn(&str) -> bool) -> String {
+    let lower = word.to_lowercase();
+    if let Some((_, stem)) = IRREGULAR.iter().find(|(form, _)| *form == lower) {
+        return (*stem).to_owned();
+    }
+    if word.chars().nth(2).is_none() || lower.ends_with('s') && !is_plural(&lower) {
+        return lower;
+    }
+    let mut word: Vec<char> = lower.chars().collect();
+    step_1a(&mut word);
+    let singular: String = word.iter().collect();
+    if is_own_word(&singular) {
+        return singular;
+    }
+    step_1b(&mut word);
+    step_1c(&mut word);
+    step_5(&mut word);
+    word.into_iter().collect()
+}
+
 fn is_vowel_letter(c: char) -> bool {
     matches!(c, 'a' | 'e' | 'i' | 'o' | 'u')
 }

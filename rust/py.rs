@@ -441,7 +441,13 @@ mod core {
 
     #[pyfunction]
     fn stemmers() -> Vec<&'static str> {
-        ["porter", "none"].into_iter().chain(rule_form::LANGUAGES.iter().map(|(name, _)| *name)).collect()
+        let languages = rule_form::LANGUAGES.iter().map(|(name, ..)| *name);
+        ["inflection", "porter", "none"].into_iter().chain(languages).collect()
+    }
+
+    #[pyfunction]
+    fn stemmer_codes() -> std::collections::BTreeMap<&'static str, &'static str> {
+        rule_form::LANGUAGES.iter().map(|(name, code, ..)| (*code, *name)).collect()
     }
 
     // ---- normalize: semantic groups ----

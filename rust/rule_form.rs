@@ -3,8 +3,9 @@
 //! Reference: the paper's rule aggregation: lower-case, special characters to spaces, each word stemmed. Where we part from
 //! it (all of it off by [`paper_form`]): NFKC and full case folding instead of lower-casing, so that equal text in
 //! another encoding is equal; a mark belongs to the letter it stands on; a short protected list keeps its symbols;
-//! words in scripts without inflection are not stemmed; a tag without a letter or a digit keeps its raw text, so that
-//! `+` and `:-)` do not meet in an empty form.
+//! words with a letter of another script than the stemmer's are not stemmed, and English words lose their inflection
+//! alone (Porter makes one word of `universe` and `university`); a tag without a letter or a digit keeps its raw text, so
+//! that `+` and `:-)` do not meet in an empty form.
 //! Cost: linear in the text, some 0.5 us a short tag; done once a distinct tag, in parallel.
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use crate::csr::check_size;
+use crate::english::{is_own_word, is_plural};
 use crate::error::{Error, Result};
 use crate::porter;
 
@@ -28,65 +30,105 @@ pub const PROTECTED: &[&str] =
 /// A word of more bytes is left as it is by a Snowball stemmer, whose time grows with the square of a word's length.
 pub const LONGEST_WORD: usize = 512;
 
-/// What is done to each word.
+/// What is done to each word, where all its letters are of the script that the stemmer is for.
 pub enum Stemmer {
+    /// English inflection alone, checked by lists: the default.
+    Inflection,
     /// NLTK's default Porter, the paper's.
     Porter,
     /// Nothing.
     None,
     /// A Snowball stemmer, for words of [`LONGEST_WORD`] bytes at most.
-    Snowball(Snowball),
+    Snowball(Snowball, Script),
 }
 
-/// The Snowball languages, by the name a setting uses.
-pub const LANGUAGES: &[(&str, Algorithm)] = &[
-    ("arabic", Algorithm::Arabic),
-    ("danish", Algorithm::Danish),
-    ("dutch", Algorithm::Dutch),
-    ("english", Algorithm::English),
-    ("finnish", Algorithm::Finnish),
-    ("french", Algorithm::French),
-    ("german", Algorithm::German),
-    ("greek", Algorithm::Greek),
-    ("hungarian", Algorithm::Hungarian),
-    ("italian", Algorithm::Italian),
-    ("norwegian", Algorithm::Norwegian),
-    ("portuguese", Algorithm::Portuguese),
-    ("romanian", Algorithm::Romanian),
-    ("russian", Algorithm::Russian),
-    ("spanish", Algorithm::Spanish),
-    ("swedish", Algorithm::Swedish),
-    ("tamil", Algorithm::Tamil),
-    ("turkish", Algorithm::Turkish),
+/// A script that a stemmer knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// English and most others.
+    Latin,
+    /// Greek, with the letters of its older writing.
+    Greek,
+    /// Russian.
+    Cyrillic,
+    /// Arabic.
+    Arabic,
+    /// Tamil.
+    Tamil,
+}
+
+impl Script {
+    /// Whether a letter, folded, is of this script.
+    fn has(self, c: char) -> bool {
+        match self {
+            Self::Latin => matches!(c, 'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{2af}' | '\u{1e00}'..='\u{1eff}'),
+            Self::Greek => matches!(c, '\u{370}'..='\u{3ff}' | '\u{1f00}'..='\u{1fff}'),
+            Self::Cyrillic => matches!(c, '\u{400}'..='\u{52f}'),
+            Self::Arabic => matches!(c, '\u{600}'..='\u{6ff}' | '\u{750}'..='\u{77f}' | '\u{8a0}'..='\u{8ff}'),
+            Self::Tamil => matches!(c, '\u{b80}'..='\u{bff}'),
+        }
+    }
+
+    /// Whether all letters of a word are of this script; digits and marks are of any.
+    fn writes(self, word: &str) -> bool {
+        let foreign = |c: char| c.general_category_group() == GeneralCategoryGroup::Letter && !self.has(c);
+        word.is_ascii() && self == Self::Latin || !word.chars().any(foreign)
+    }
+}
+
+/// The Snowball languages: the name that a setting uses, the code of ISO 639-1, the script.
+pub const LANGUAGES: &[(&str, &str, Algorithm, Script)] = &[
+    ("arabic", "ar", Algorithm::Arabic, Script::Arabic),
+    ("danish", "da", Algorithm::Danish, Script::Latin),
+    ("dutch", "nl", Algorithm::Dutch, Script::Latin),
+    ("english", "en", Algorithm::English, Script::Latin),
+    ("finnish", "fi", Algorithm::Finnish, Script::Latin),
+    ("french", "fr", Algorithm::French, Script::Latin),
+    ("german", "de", Algorithm::German, Script::Latin),
+    ("greek", "el", Algorithm::Greek, Script::Greek),
+    ("hungarian", "hu", Algorithm::Hungarian, Script::Latin),
+    ("italian", "it", Algorithm::Italian, Script::Latin),
+    ("norwegian", "no", Algorithm::Norwegian, Script::Latin),
+    ("portuguese", "pt", Algorithm::Portuguese, Script::Latin),
+    ("romanian", "ro", Algorithm::Romanian, Script::Latin),
+    ("russian", "ru", Algorithm::Russian, Script::Cyrillic),
+    ("spanish", "es", Algorithm::Spanish, Script::Latin),
+    ("swedish", "sv", Algorithm::Swedish, Script::Latin),
+    ("tamil", "ta", Algorithm::Tamil, Script::Tamil),
+    ("turkish", "tr", Algorithm::Turkish, Script::Latin),
 ];
 
 impl Stemmer {
-    /// `porter`, `none`, or a language of [`LANGUAGES`].
+    /// `inflection`, `porter`, `none`, or a language of [`LANGUAGES`] by its name or its code.
     pub fn named(name: &str) -> Result<Self> {
         match name {
+            "inflection" => Ok(Self::Inflection),
             "porter" => Ok(Self::Porter),
             "none" => Ok(Self::None),
             _ => {
-                let found = LANGUAGES.iter().find(|(language, _)| *language == name);
-                let algorithm = found.map(|(_, algorithm)| *algorithm).ok_or_else(|| {
-                    let languages: Vec<_> = LANGUAGES.iter().map(|(language, _)| *language).collect();
-                    let reason = format!("is {name:?}, must be porter, none or one of {}", languages.join(", "));
+                let found = LANGUAGES.iter().find(|(language, code, ..)| *language == name || *code == name);
+                let (.., algorithm, script) = found.ok_or_else(|| {
+                    let languages: Vec<_> = LANGUAGES.iter().map(|(language, ..)| *language).collect();
+                    let languages = languages.join(", ");
+                    let reason = format!("is {name:?}, must be inflection, porter, none or one of {languages}");
                     Error::Setting { name: "stemmer", reason }
                 })?;
-                Ok(Self::Snowball(Snowball::create(algorithm)))
+                Ok(Self::Snowball(Snowball::create(*algorithm), *script))
             }
         }
     }
 
     fn stem<'w>(&self, word: &'w str) -> Cow<'w, str> {
-        if word.chars().any(is_uninflected) {
+        let script = if let Self::Snowball(_, script) = self { *script } else { Script::Latin };
+        if !script.writes(word) {
             return Cow::Borrowed(word);
         }
         match self {
+            Self::Inflection => Cow::Owned(porter::inflection(word, is_plural, is_own_word)),
             Self::Porter => Cow::Owned(porter::stem(word)),
             Self::None => Cow::Borrowed(word),
-            Self::Snowball(_) if word.len() > LONGEST_WORD => Cow::Borrowed(word),
-            Self::Snowball(stemmer) => stemmer.stem(word),
+            Self::Snowball(..) if word.len() > LONGEST_WORD => Cow::Borrowed(word),
+            Self::Snowball(stemmer, _) => stemmer.stem(word),
         }
     }
 }
@@ -186,11 +228,4 @@ fn protected(text: &str) -> Option<&'static str> {
 /// Categories L* and N*; `_` is neither.
 fn is_letter_or_number(c: char) -> bool {
     matches!(c.general_category_group(), GeneralCategoryGroup::Letter | GeneralCategoryGroup::Number)
-}
-
-/// Scripts whose words have no endings to strip: Thai, Lao, Tibetan, Myanmar, Khmer, kana, bopomofo, Han, Hangul.
-fn is_uninflected(c: char) -> bool {
-    matches!(c,
-        '\u{0e00}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}' | '\u{3005}'..='\u{a4cf}'
-        | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }

@@ -102,10 +102,14 @@ def porter(word: str) -> str:
     return str(PorterStemmer().stem(word))
 
 
-def is_uninflected(word: str) -> bool:
-    """Whether a char is of a script whose words have no endings, by its Unicode name."""
-    scripts = ["THAI", "LAO", "TIBETAN", "MYANMAR", "KHMER", "HIRAGANA", "KATAKANA", "BOPOMOFO", "CJK", "HANGUL"]
-    return any(unicodedata.name(char, "").split(" ")[0].split("-")[0] in scripts for char in word)
+def is_latin(word: str) -> bool:
+    """Whether every letter is a Latin one, by its Unicode name, of the blocks that languages use."""
+    letters = [char for char in word if unicodedata.category(char)[0] == "L"]
+    names = [unicodedata.name(char, "") for char in letters]
+    return all(
+        name.startswith("LATIN ") and (ord(char) < 0x2B0 or 0x1E00 <= ord(char) < 0x1F00)
+        for char, name in zip(letters, names, strict=True)
+    )
 
 
 def rule_form(raw: str, stem: Callable[[str], str] = porter) -> str:
@@ -129,7 +133,7 @@ def rule_form(raw: str, stem: Callable[[str], str] = porter) -> str:
             word = text[start:at]
             inside = word != ""
             if word:
-                words.append(word if is_uninflected(word) else stem(word))
+                words.append(stem(word) if is_latin(word) else word)
             else:
                 at += 1
     return " ".join(words) or raw

@@ -34,6 +34,7 @@ def one_of(words: list[str]) -> str:
 ARTICLES, PREPOSITIONS, ORDERED = set(table("article")), set(table("preposition")), set(table("ordered"))
 DIRECTIONS, PARTICLES = set(table("direction")), set(table("particle"))
 CLOSED = ARTICLES | PREPOSITIONS | ORDERED | {"and"}
+OWN_WORDS = set(table("own_word"))
 NOT_PLURAL, PLURAL, SPELLED_APART = set(table("not_plural")), set(table("plural")), set(table("spelled_apart"))
 IRREGULAR, BEGINNINGS = pairs("irregular"), pairs("beginning")
 SPELLED_ENDINGS, ACTION_ENDINGS = pairs("spelled_ending"), pairs("action_ending")
@@ -136,6 +137,22 @@ def action(word: str, off: str = "") -> Action | None:
                 kind = "verb" if ending == verb else "ing" if ending.endswith("ing") else "noun"
                 return Action(name.removesuffix(ending) + verb, kind, True)
     return None
+
+
+def inflection(word: str) -> str:
+    """The word without its inflection: NLTK's Porter by its first and last steps, where the lists let them."""
+    from nltk.stem.porter import PorterStemmer
+
+    porter = PorterStemmer()
+    if word in porter.pool:
+        return str(porter.pool[word])
+    if len(word) < 3 or (word.endswith("s") and not is_plural(word)):
+        return word
+    singular = porter._step1a(word)
+    if singular in OWN_WORDS:
+        return str(singular)
+    stem = porter._step1c(porter._step1b(singular))
+    return str(porter._step5b(porter._step5a(stem)))
 
 
 # ---- short names ----

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
+import oracle_lexical
 from instag import _core
 
 ENDINGS = """s es ies sses ed eed ied ing at bl iz y ational tional enci anci izer bli alli entli eli ousli ization
@@ -44,6 +45,14 @@ def test_porter_is_nltk_on_every_word_of_the_lexicons(data: Path) -> None:
     assert [word for word in words if _core.porter_stem(word) != stem(word)] == []
 
 
+def test_inflection_is_its_twin_on_every_word_of_the_lexicons(data: Path) -> None:
+    lines = [line for name in ("agid_inflections", "varcon_pairs") for line in _lines(data / "lexical" / f"{name}.tsv")]
+    words = sorted({word.lower() for line in lines for word in line.split("\t") if word.isalpha()})
+    assert len(words) > 180_000
+    found = zip(words, forms(words, "inflection"), strict=True)
+    assert [row for row in found if row[1] != oracle.rule_form(row[0], oracle_lexical.inflection)] == []
+
+
 def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
@@ -56,6 +65,7 @@ def test_porter_is_nltk_on_made_words(word: str) -> None:
 @given(st.lists(st.one_of(inflected, tag_like, known), max_size=8))
 def test_forms_equal_the_oracle(raw: list[str]) -> None:
     assert forms(raw) == [oracle.rule_form(text) for text in raw]
+    assert forms(raw, "inflection") == [oracle.rule_form(text, oracle_lexical.inflection) for text in raw]
     assert forms(raw, "none") == [oracle.rule_form(text, str) for text in raw]
     assert forms(raw, paper=True) == [oracle.paper_form(text) for text in raw]
 
@@ -112,6 +122,51 @@ def test_examples(raw: str, form: str) -> None:
     assert forms([raw]) == [form] == [oracle.rule_form(raw)]
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ("test", "tests", "testing", "tested"),
+        ("cache", "caches", "caching"),
+        ("baby name", "Babies names", "baby's names"),
+        ("unit-test", "unit testing"),
+        ("status", "statuses"),
+        ("stemmed", "stems"),
+        ("travelled", "travelling"),
+    ],
+)
+def test_inflection_joins(tags: tuple[str, ...]) -> None:
+    assert len(set(forms([tag.replace("'s", "") for tag in tags], "inflection"))) == 1
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ("universe", "university", "universal"),
+        ("project", "projection", "projector"),
+        ("history", "histology", "historic"),
+        ("conversation", "conversion", "converse"),
+        ("manager", "management", "manage"),
+        ("customer", "customization", "custom"),
+        ("computer", "computing"),
+        ("local", "locale", "localization"),
+        ("window", "windows"),
+        ("build", "building"),
+        ("market", "marketing"),
+        ("train", "training"),
+        ("share", "shared"),
+        ("unit", "united"),
+        ("moral", "morale"),
+        ("io", "ios"),
+        ("gp", "gps"),
+        ("new", "news"),
+        ("canon", "canonical"),
+        ("communicate", "communities"),
+    ],
+)
+def test_inflection_joins_no_other_words(tags: tuple[str, ...]) -> None:
+    assert len(set(forms(list(tags), "inflection"))) == len(tags)
+
+
 def test_snowball_languages_by_name() -> None:
     assert forms(["Preguntas frecuentes"], "spanish") == ["pregunt frecuent"]
 
@@ -137,7 +192,7 @@ def test_snowball_is_pystemmer_where_the_algorithm_has_not_changed_since(
     assert forms(words, language) == Stemmer.Stemmer(language).stemWords(words)
 
 
-@pytest.mark.parametrize("stemmer", [name for name in _core.stemmers() if name not in ("porter", "none")])
+@pytest.mark.parametrize("stemmer", [name for name in _core.stemmers() if name not in ("inflection", "porter", "none")])
 def test_snowball_leaves_words_beyond_512_bytes_as_they_are(stemmer: str) -> None:
     """Its time grows with the square of a word's length: two million letters would take hours."""
     at_most, beyond, huge = "a" * 505 + "nations", "a" * 506 + "nations", "tions" * 400_000
@@ -159,5 +214,5 @@ def test_groups_are_numbered_by_first_appearance() -> None:
 
 
 def test_unknown_stemmers_are_refused() -> None:
-    with pytest.raises(ValueError, match='`stemmer` is "klingon", must be porter, none or one of arabic'):
+    with pytest.raises(ValueError, match='`stemmer` is "klingon", must be inflection, porter, none or one of arabic'):
         forms(["a"], "klingon")

@@ -87,6 +87,9 @@ def protected_names() -> list[str]:
 def stemmers() -> list[str]:
     """What `stemmer` may be."""
 
+def stemmer_codes() -> dict[str, str]:
+    """The languages among them by their codes of ISO 639-1."""
+
 # ---- normalize: semantic groups ----
 
 def lexical_keys(tags: pl.Series) -> ArrowTable:

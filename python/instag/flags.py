@@ -110,7 +110,11 @@ NORMALIZE: dict[str, dict[str, Any]] = {
         "help": "How near tags form groups (default single: the paper's DBSCAN).",
     },
     "neighbors": {"type": click.Choice(["auto", "exact", "hnsw"]), "help": "How near tags are found (default auto)."},
-    "stemmer": {"metavar": "porter|none|LANG", "help": "Stemmer of the rule step (default porter)."},
+    "stemmer": {
+        "metavar": "NAME",
+        "help": "Stemmer of the rule step: `inflection` (default, English), `porter` (the paper's), `none`, or a Snowball "
+        "language by its name or code: `spanish`, `de`.",
+    },
     "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
     "skip": {"multiple": True, "type": click.Choice(_STEPS), "help": "Leave a step out; may be repeated."},
 }

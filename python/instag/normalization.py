@@ -64,7 +64,7 @@ def normalize(
     embedder: str | Embedder = "lexical",
     linkage: Linkage = "single",
     neighbors: Neighbors = "auto",
-    stemmer: str = "porter",
+    stemmer: str = "inflection",
     paper_rules: bool = False,
     skip: Sequence[str] = (),
 ) -> Normalization[Rows]:

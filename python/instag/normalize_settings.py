@@ -36,7 +36,7 @@ class NormalizeSettings:
     embedder: str | Embedder = "lexical"
     linkage: Linkage = "single"
     neighbors: Neighbors = "auto"
-    stemmer: str = "porter"
+    stemmer: str = "inflection"
     paper_rules: bool = False
     skip: tuple[str, ...] = ()
 
@@ -61,8 +61,9 @@ class NormalizeSettings:
         _check_choice("linkage", self.linkage, get_args(Linkage))
         _check_choice("neighbors", self.neighbors, get_args(Neighbors))
         resolve(self.embedder)
+        object.__setattr__(self, "stemmer", _core.stemmer_codes().get(str(self.stemmer), self.stemmer))
         _check_choice("stemmer", self.stemmer, _core.stemmers())
-        if self.paper_rules and self.stemmer != "porter":
+        if self.paper_rules and self.stemmer not in ("inflection", "porter"):
             raise ConfigError(
                 f"`paper_rules` stems with Porter, but `stemmer` is {self.stemmer!r}",
                 hint="leave one of the two out",
