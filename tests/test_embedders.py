@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 from instag import ConfigError, DataError, ProviderError
-from instag.embedders import OpenAIEmbedder, embed, resolve
+from instag.embedders import embed, resolve
+from instag.embedding import OpenAIEmbedder
 from instag.semantic import merge_semantic
 
 Reply = tuple[int, Any]

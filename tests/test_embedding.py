@@ -18,7 +18,7 @@ import server
 from conftest import Instag, Served
 from instag import ProviderError
 from instag.answers import AnswerStore
-from instag.embedders import OpenAIEmbedder
+from instag.embedding import OpenAIEmbedder
 
 Serve = Callable[..., Served]
 
@@ -73,7 +73,7 @@ def test_what_was_answered_before_a_failure_is_kept(serve: Serve, tmp_path: Path
 def test_a_kill_repeats_at_most_what_is_in_flight(serve: Serve, tmp_path: Path) -> None:
     served = serve(latency=0.05)
     code = (
-        "import sys; from instag.embedders import OpenAIEmbedder\n"
+        "import sys; from instag.embedding import OpenAIEmbedder\n"
         "OpenAIEmbedder('m', base_url=sys.argv[1], answers=sys.argv[2], batch=10, in_flight=4)"
         ".embed([f'tag {index}' for index in range(1000)])"
     )

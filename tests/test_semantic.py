@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from instag import ConfigError, DataError, ProviderError
-from instag.embedders import Lexical, SentenceTransformersEmbedder
+from instag.embedders import Lexical
+from instag.local_models import SentenceTransformersEmbedder
 from instag.semantic import SemanticMerge, merge_semantic
 
 
@@ -251,7 +252,7 @@ def test_a_sentence_transformers_model_is_asked_for_surfaces(monkeypatch: pytest
     """A stand-in for the package: the real one is a gigabyte, and only its constructor and `encode` are used."""
 
     class Model:
-        def __init__(self, name: str) -> None:
+        def __init__(self, name: str, **_: Any) -> None:
             if name == "absent":
                 raise OSError("absent is not a local folder")
 
@@ -263,7 +264,7 @@ def test_a_sentence_transformers_model_is_asked_for_surfaces(monkeypatch: pytest
     module.SentenceTransformer = Model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
     assert merge(["aa", "bb", ""], embedder="sentence-transformers:a/model").groups.tolist() == [0, 0, 1]
-    with pytest.raises(ConfigError, match="no model: absent"):
+    with pytest.raises(ConfigError, match="embedder `sentence-transformers:absent`: no model"):
         merge(["a"], embedder="sentence-transformers:absent")
     (tmp_path / "weights").write_bytes(b"1")
     before = SentenceTransformersEmbedder(str(tmp_path)).identity

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
+import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from instag.errors import ConfigError, DataError, InstagError, ProviderError
-from instag.network import redact
+from instag.errors import ConfigError
+from instag.thresholds import PHRASE_BERT
+from instag.vectors import Kept, embed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# The paper's distance, chosen for PhraseBERT. Thresholds belong to a model; none is measured for another one yet, and
-# this one is the careful choice there: at a similarity of 0.95 sentence models join little beyond inflections.
-PHRASE_BERT = "whaleloops/phrase-bert"
-PHRASE_BERT_DISTANCE = 0.05
+    from instag.progress import Talk
 
+__all__ = ["PHRASE_BERT", "Embedder", "EmbedderAccess", "Lexical", "embed", "resolve"]
+
+KINDS = (
+    "`lexical`, `openai`, `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`, `model2vec:NAME_OR_FOLDER`, "
+    "`package.module:attribute`"
+)
 DEFAULT_OPENAI_MODEL = "text-embedding-3-small"
 
 
@@ -30,8 +33,9 @@ class Embedder(Protocol):
     """Anything that gives each text a vector.
 
     `identity` names what decides the vectors (it enters the stage's key; an address or a batch size does not belong in
-    it); `max_cosine_distance` is the distance that suits this model where none is given; `embed` returns float32 of
-    shape (texts, dimension), one row a text in order. What comes back is checked: the number of rows, finite, not zero.
+    it); `max_cosine_distance` is the distance that suits this model where none is given; `embed` returns numbers of
+    shape (texts, dimension), one row a text in order. What comes back is checked (`instag.vectors`). Texts come in
+    batches of 1,024, and a vector depends on its text alone; with an attribute `whole` that is true all come at once.
     """
 
     @property
@@ -90,102 +94,6 @@ class Lexical:
         return frame["reason"].to_list()
 
 
-@dataclass(frozen=True)
-class OpenAIEmbedder:
-    """Any endpoint with `/v1/embeddings`, through the `openai` client; batches in parallel, rows in order.
-
-    Vectors are kept in the store `answers` (None: in memory, for one call): a text is asked for once, and where all are
-    there neither an endpoint nor a key is needed. `base_url` defaults to `OPENAI_BASE_URL` and the client's own,
-    `api_key` to the one in `key_file` or `OPENAI_API_KEY`; an endpoint of your own needs no key. Raises `ConfigError`
-    without a key, `ProviderError` where the endpoint fails or answers with something else than one vector a text.
-    """
-
-    model: str
-    base_url: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    max_cosine_distance: float = PHRASE_BERT_DISTANCE
-    batch: int = 256
-    in_flight: int = 64
-    max_retries: int = 5
-    timeout_seconds: float = 60.0
-    key_file: str | Path | None = None
-    answers: str | Path | None = None
-    dimensions: int | None = None
-
-    @property
-    def identity(self) -> str:
-        """The model, not the endpoint that serves it."""
-        return f"openai:{self.model}" + ("" if self.dimensions is None else f"@{self.dimensions}")
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One row a text; the dimension is the model's."""
-        from instag.answers import AnswerStore
-        from instag.embedding import VectorAsking, embedding_key, stacked
-        from instag.endpoint import Endpoint
-
-        if not texts:
-            return np.zeros((0, 0), dtype=np.float32)
-        keys = [embedding_key(self.model, text, self.dimensions) for text in texts]
-        with AnswerStore(self.answers) as store:
-            found = store.vectors(keys)
-            missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
-            if missing:
-                endpoint = Endpoint(
-                    self.base_url,
-                    key=self.api_key,
-                    key_file=self.key_file,
-                    timeout_s=self.timeout_seconds,
-                    max_attempts=self.max_retries + 1,
-                    offline="--embedder lexical",
-                )
-                VectorAsking(
-                    store,
-                    endpoint,
-                    model=self.model,
-                    dimensions=self.dimensions,
-                    batch=self.batch,
-                    in_flight=self.in_flight,
-                ).ask(list(missing.values()), list(missing))
-                found |= store.vectors(list(missing))
-        return stacked([found[key] for key in keys], self.model)
-
-
-@dataclass(frozen=True)
-class SentenceTransformersEmbedder:
-    """A model for `sentence-transformers` (the extra of that name): a name on the hub, or a folder on this machine."""
-
-    name: str
-    batch: int = 256
-
-    @property
-    def identity(self) -> str:
-        """The name; for a folder a digest of its files, so that another model in the same place is another identity."""
-        folder = Path(self.name)
-        return f"sentence-transformers:{_folder_digest(folder) if folder.is_dir() else self.name}"
-
-    @property
-    def max_cosine_distance(self) -> float:
-        """0.05: chosen by the paper for PhraseBERT, and careful for others."""
-        return PHRASE_BERT_DISTANCE
-
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One row a text; runs on the processor or the accelerator that `torch` finds."""
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError as error:
-            raise ConfigError(
-                f"embedder `sentence-transformers:{self.name}` needs the package sentence-transformers",
-                hint='pip install "instag[sentence-transformers]"',
-            ) from error
-        place = f"embedder `sentence-transformers:{self.name}`"
-        try:
-            model = SentenceTransformer(self.name)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{place}: no model: {_first_line(error)}", hint="name a model or its folder") from error
-        vectors = model.encode(list(texts), batch_size=self.batch, convert_to_numpy=True, show_progress_bar=False)
-        return checked(vectors, len(texts), place)
-
-
 def resolve(
     spec: str | Embedder | Lexical,
     *,
@@ -193,73 +101,54 @@ def resolve(
     api_key: str | None = None,
     key_file: str | Path | None = None,
     answers: str | Path | None = None,
+    talk: Talk | None = None,
 ) -> Embedder | Lexical:
-    """The embedder that a setting names: `lexical`, `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.
+    """The embedder that a setting names; an embedder is given back as it is, anything else is a `ConfigError`.
 
-    `base_url`, `api_key`, `key_file` and `answers` go to `openai` alone. An embedder is given back
-    as it is; anything else is a `ConfigError`.
+    `lexical`, `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`, `model2vec:NAME_OR_FOLDER`, or
+    `package.module:attribute` (see `OwnEmbedder`); the four names are reserved. `base_url`, `api_key` and `key_file` go
+    to `openai` alone. Vectors that would cost something to make again are kept in the store `answers`: those of
+    `openai` and `sentence-transformers`, and of an embedder of one's own that has an `identity`. `talk` hears progress.
 
     >>> resolve("lexical").identity, resolve("openai:text-embedding-3-small").identity
     ('lexical/2', 'openai:text-embedding-3-small')
     """
-    hint = "one of `lexical`, `openai`, `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`"
+    from instag.progress import Talk
+
     if not isinstance(spec, str):
         if isinstance(spec, (Lexical, Embedder)):
             return spec
-        raise ConfigError(f"`embedder` is a {type(spec).__name__}, which is no embedder", hint=hint)
-    kind, _, name = spec.partition(":")
+        raise ConfigError(f"`embedder` is a {type(spec).__name__}, which is no embedder", hint=f"one of {KINDS}")
+    talk = talk or Talk(quiet=True)
+    kind, colon, name = spec.partition(":")
     if spec == "lexical":
         return Lexical()
-    if spec == "openai" or (kind == "openai" and name):
+    if kind == "openai" and bool(name) == bool(colon):
+        from instag.embedding import OpenAIEmbedder
+
         model = name or DEFAULT_OPENAI_MODEL
-        return OpenAIEmbedder(model, base_url=base_url, api_key=api_key, key_file=key_file, answers=answers)
-    if kind == "sentence-transformers" and name:
-        return SentenceTransformersEmbedder(name)
-    raise ConfigError(f"`embedder` is `{spec}`, which is none", hint=hint)
+        return OpenAIEmbedder(model, base_url=base_url, api_key=api_key, key_file=key_file, answers=answers, talk=talk)
+    if kind in ("sentence-transformers", "model2vec") and name:
+        from instag.local_models import Model2VecEmbedder, SentenceTransformersEmbedder
+
+        local = SentenceTransformersEmbedder(name) if kind == "sentence-transformers" else Model2VecEmbedder(name)
+        local.check()
+        return Kept(local, answers, talk)
+    return _own(spec, answers, talk)
 
 
-def embed(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
-    """`embedder.embed(texts)`, checked; whatever an embedder of the caller's own raises becomes a `ProviderError`."""
-    place = f"embedder `{embedder.identity}`"
-    try:
-        vectors = embedder.embed(texts)
-    except InstagError:
-        raise
-    except Exception as error:
-        raise ProviderError(f"{place} failed: {type(error).__name__}: {_first_line(error)}") from error
-    return checked(vectors, len(texts), place)
+def _own(spec: str, answers: str | Path | None, talk: Talk) -> Embedder:
+    from instag.own_embedder import OwnEmbedder, names_own
 
-
-def checked(vectors: Any, rows: int, place: str) -> NDArray[np.float32]:
-    """`vectors` as float32 of shape (rows, dimension), each row finite and not zero, else a `DataError`."""
-    try:
-        with np.errstate(over="ignore"):
-            array = np.ascontiguousarray(vectors, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{place}: the vectors are not rows of numbers of one length") from error
-    if array.ndim != 2 or array.shape[0] != rows or (rows and array.shape[1] == 0):
-        raise DataError(f"{place}: expected {rows} rows of numbers, found an array of shape {array.shape}")
-    for found, what in (
-        (~np.isfinite(array).all(axis=1), "is not finite"),
-        (~array.any(axis=1), "is all zeros, which has no direction"),
-    ):
-        if found.any():
-            raise DataError(f"{place}: row {int(found.argmax())} {what} ({int(found.sum())} of {rows} rows)")
-    return array
-
-
-def _first_line(error: Exception) -> str:
-    """What an error says, without the key: some endpoints send it back."""
-    text = next(iter(str(error).splitlines()), type(error).__name__)
-    key = os.environ.get("OPENAI_API_KEY")
-    return redact(text.replace(key, "***") if key else text)[:300]
-
-
-def _folder_digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:32]
+    reserved = ("lexical", "openai", "sentence-transformers", "model2vec")
+    kind, _, name = spec.partition(":")
+    if kind == "lexical" and name:
+        raise ConfigError(
+            f"`embedder` is `{spec}`, but `lexical` takes no name",
+            hint="a module of yours cannot be called so: rename it, or name it by its package, `package.lexical:embed`",
+        )
+    if kind not in reserved and names_own(spec):
+        return Kept(OwnEmbedder(spec), answers, talk)
+    close = difflib.get_close_matches(kind.replace("_", "-"), reserved, n=1)
+    meant = f"did you mean `{close[0]}`? " if close and kind not in reserved else ""
+    raise ConfigError(f"`embedder` is `{spec}`, which is none", hint=f"{meant}one of {KINDS}")

@@ -97,7 +97,8 @@ NORMALIZE: dict[str, dict[str, Any]] = {
     "min_rule_confidence": {"type": float, "help": "Association: confidence a rule must have (default 0.99)."},
     "embedder": {
         "metavar": "NAME",
-        "help": "`lexical` (default, no model), `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`.",
+        "help": "`lexical` (default, no model), `openai[:MODEL]`, `sentence-transformers:NAME_OR_FOLDER`, "
+        "`model2vec:NAME_OR_FOLDER`, or code of yours, `package.module:attribute`.",
     },
     "embedder_base_url": {
         "metavar": "U",

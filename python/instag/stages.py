@@ -53,6 +53,7 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
         base_url=access.embedder_base_url,
         key_file=access.embedder_key_file,
         answers=access.answers,
+        talk=talk,
     )
 
     def make(out: Output) -> None:
