@@ -75,7 +75,8 @@ class OwnEmbedder:
             except (InstagError, KeyboardInterrupt, MemoryError):
                 raise
             except BaseException as error:
-                raise ConfigError(f"{self._place} can't be made: {_told(error)}") from error
+                hint = "a class or a function without parameters makes the embedder, one with a parameter embeds"
+                raise ConfigError(f"{self._place} can't be made: {_told(error)}", hint=hint) from error
         if not callable(getattr(found, "embed", None)) and not callable(found):
             raise ConfigError(
                 f"{self._place} is a {type(found).__name__}, which has no `embed` and can't be called",
@@ -92,7 +93,10 @@ class OwnEmbedder:
         """What it says that its vectors depend on: its attribute `identity`; None where it has none."""
         own = getattr(self._object, "identity", None)
         if own is not None and (not isinstance(own, str) or not own.strip() or not own.isprintable()):
-            raise ConfigError(f"{self._place}: `identity` is {own!r}, must be a line of text")
+            raise ConfigError(
+                f"{self._place}: `identity` is {own!r}, must be a line of text",
+                hint="name what decides the vectors: a model and its version",
+            )
         return own
 
     @cached_property
@@ -110,7 +114,10 @@ class OwnEmbedder:
         """Its own, where it has one; else 0.05, chosen by the paper for PhraseBERT."""
         own = getattr(self._object, "max_cosine_distance", PHRASE_BERT_DISTANCE)
         if isinstance(own, bool) or not isinstance(own, (int, float)) or not 0.0 <= own <= 0.5:
-            raise ConfigError(f"{self._place}: `max_cosine_distance` is {own!r}, must be from 0 to 0.5")
+            raise ConfigError(
+                f"{self._place}: `max_cosine_distance` is {own!r}, must be from 0 to 0.5",
+                hint="it is a distance: 0.05 joins tags of cosine similarity 0.95 and above",
+            )
         return float(own)
 
     @property
@@ -144,9 +151,16 @@ def _imported(name: str, place: str) -> Any:
                 hint=f"one of `lexical`, `openai:MODEL` ..., or a module: `{name.split('.')[0]}.py` in this folder, "
                 "or installed",
             ) from None
-        raise ConfigError(f"{place}: the module `{name}` can't be imported: {_told(error)}") from error
+        raise _unimportable(name, place, error) from error
     except BaseException as error:
-        raise ConfigError(f"{place}: the module `{name}` can't be imported: {_told(error)}") from error
+        raise _unimportable(name, place, error) from error
+
+
+def _unimportable(name: str, place: str, error: BaseException) -> ConfigError:
+    return ConfigError(
+        f"{place}: the module `{name}` can't be imported: {_told(error)}",
+        hint=f"`python -c 'import {name}'` shows more",
+    )
 
 
 def _takes_nothing(found: Any) -> bool:
