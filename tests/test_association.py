@@ -43,7 +43,7 @@ def merges(rows: list[list[str]], min_count: int, min_confidence: float) -> dict
     table = table_of(rows)
     names = table.vocabulary.to_list()
     arrays = association.merge_associations(table, ranks_of(table), min_count, min_confidence)
-    into, moved, confidence = (array.tolist() for array in arrays)
+    into, moved, confidence = (array.tolist() for array in arrays[:3])
     return {name: (names[into[tag]], moved[tag], confidence[tag]) for tag, name in enumerate(names)}
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from instag.keyphrase import KeyphraseTagger
     from instag.normalization import Normalization, normalize
     from instag.normalize_settings import NormalizeSettings
+    from instag.overrides import Overrides
     from instag.reading import Pool, read, read_parts
     from instag.selection import Selection, SelectSettings, select
     from instag.shards import TagShards
@@ -36,6 +37,7 @@ _HOME = {
     "Normalization": "normalization",
     "NormalizeSettings": "normalize_settings",
     "normalize": "normalization",
+    "Overrides": "overrides",
     "Pool": "reading",
     "read": "reading",
     "read_parts": "reading",
@@ -64,6 +66,7 @@ __all__ = [
     "Normalization",
     "NormalizeSettings",
     "OutOfMemoryError",
+    "Overrides",
     "Pool",
     "ProviderError",
     "SelectSettings",

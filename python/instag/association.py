@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from instag import _core
+from instag.overriding import Sides, apart_round, merged_sides
 from instag.shards import each
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from instag.shards import TagRows
@@ -42,30 +45,38 @@ def pair_rules(
 
 
 def merge_associations(
-    table: TagRows, ranks: NDArray[np.uint32], min_count: int, min_confidence: float
-) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.float64]]:
-    """Pair rules merged round after round until none is left: (into, round, confidence), one entry a tag.
+    table: TagRows,
+    ranks: NDArray[np.uint32],
+    min_count: int,
+    min_confidence: float,
+    sides: Mapping[int, Sides] | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.float64], set[int]]:
+    """Pair rules merged round after round until none is left: (into, round, confidence), one entry a tag; and `stayed`.
 
     `into` is the tag it ends in (itself where it stays), `round` the round from 1 in which a rule moved it (0: none
     did), `confidence` that rule's (0 where none did). An antecedent goes to its consequent of highest confidence, then
     the rarer one, then the one of smaller rank; `ranks` are the tags' places in the bytewise order of their names. A
-    cycle collapses into its most frequent member. Raises `ValueError`; O(ids) a round.
+    cycle collapses into its most frequent member. Tags that `sides` keeps apart never meet (see `apart_round`; `stayed`
+    are those that had to stay for it). Raises `ValueError`; O(ids) a round.
     """
     size = len(table.vocabulary)
     same = np.arange(size, dtype=np.uint32)
     into, rounds, confidences = same.copy(), np.zeros(size, np.int32), np.zeros(size)
     marked = np.ones(size, np.uint8)
+    apart, stayed = dict(sides or {}), set[int]()
     while True:
         antecedents, consequents, _, confidence = pair_rules(table, min_count, min_confidence, marked=marked)
-        ends, moved_by = _core.merge_round(antecedents, consequents, confidence, table.counts, ranks)
+        ends, moved_by, barred = apart_round((antecedents, consequents, confidence), table.counts, ranks, apart)
+        stayed |= barred
         moved = ends != same
         if not moved.any():
-            return into, rounds, confidences
+            return into, rounds, confidences, stayed
         rounds[moved], confidences[moved] = rounds.max() + 1, moved_by[moved]
         into = ends[into]
         # A rule that this round made possible starts at a tag whose rows it changed.
         marked = _changed(table, ends)
         table = table.renamed(table.vocabulary, ends)
+        apart = merged_sides(apart, ends)
 
 
 def _changed(table: TagRows, ends: NDArray[np.uint32]) -> NDArray[np.uint8]:

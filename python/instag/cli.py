@@ -14,6 +14,7 @@ from instag.flags import NORMALIZE, SELECT, TAG, said, with_flags
 from instag.memory import peak_memory_bytes
 from instag.progress import Talk, shown_lines
 
+_MERGED_BY = ["rule", "semantic", "association", "override"]
 _MORE_MEMORY = "work on shards (`instag import FOLDER`), on fewer samples (`--limit`), or with more memory"
 
 
@@ -29,7 +30,7 @@ class _InOrder(click.Group):
         return sorted(self.commands, key=_ORDER.index)
 
 
-_ORDER = ["run", "tag", "import", "normalize", "analyze", "select", "export", "show", "answers", "bench"]
+_ORDER = ["run", "tag", "import", "normalize", "merges", "analyze", "select", "export", "show", "answers", "bench"]
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -123,6 +124,52 @@ def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     from instag import stages
 
     _finish(stages.normalize_stage(run, said(options, NORMALIZE), Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@click.option("--sort", type=click.Choice(["doubt", "stake", "count", "step"]), default="doubt", show_default=True)
+@click.option(
+    "--step", "steps", multiple=True, type=click.Choice(_MERGED_BY), help="Only this step's; may be repeated."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N (the terminal shows 40).")
+@click.option("--out", metavar="FILE.parquet", help="Write them as Parquet, all columns.")
+@click.option("--toml", "as_toml", is_flag=True, help="Print an `apart` list to keep what is right of.")
+@with_flags()
+def merges(
+    run: str,
+    sort: Any,
+    steps: tuple[str, ...],
+    limit: int | None,
+    out: str | None,
+    as_toml: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """List what was merged, the closest calls first.
+
+    Doubt goes from 0 to 1. By a model: 1 at the limit, 0 at cosine 1. Association: the same, or the least rule count
+    by the queries with both tags. Rules and `lexical`: by kind, case and separators least, then plurals; stems by the
+    share of letters that differ; word order, verb and noun, aliases most. Ties: more occurrences first. `stake` is
+    doubt times occurrences.
+
+    What is wrong goes into RUN/overrides.toml (`--toml` writes the lines), for the next `instag normalize`.
+    """
+    from instag import merges as listed
+
+    if as_toml and as_json:
+        raise click.UsageError("`--toml` and `--json` both write to stdout: leave one out")
+    talk = Talk(quiet=quiet)
+    told, found = listed.show_merges(run, talk, sort=sort, steps=steps, limit=limit, out=out)
+    if as_json:
+        _finish(told | {"merges": found.to_dicts()}, as_json)
+    elif as_toml:
+        click.echo("\n".join(listed.as_toml(found.head(limit or listed.SHOWN))))
+    elif out is None:
+        for line in listed.as_table(found.head(limit or listed.SHOWN)):
+            click.echo(line)
+        more = told["total"] - min(told["total"], limit or listed.SHOWN)
+        talk.line(f"{more:,} more: `--limit N`, or `--out FILE.parquet` for all" if more else "")
 
 
 @cli.command()

@@ -123,7 +123,7 @@ class RunConfig:
 
 
 _PATHS = [("tag", name) for name in ("answers", "prompt", "labels", "redact", "key_file", "prices")]
-_PATHS += [("normalize", "answers"), ("normalize", "embedder_key_file")]
+_PATHS += [("normalize", "answers"), ("normalize", "embedder_key_file"), ("normalize", "overrides")]
 _PATHS_OR_NAMES = ("prompt", "redact")
 
 

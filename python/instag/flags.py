@@ -117,6 +117,10 @@ NORMALIZE: dict[str, dict[str, Any]] = {
         "language by its name or code: `spanish`, `de`.",
     },
     "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
+    "overrides": {
+        "metavar": "FILE",
+        "help": "What a person says of tags: merge, apart, drop, rename (default RUN/overrides.toml, if there).",
+    },
     "skip": {"multiple": True, "type": click.Choice(_STEPS), "help": "Leave a step out; may be repeated."},
 }
 SELECT: dict[str, dict[str, Any]] = {

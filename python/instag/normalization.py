@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic
 
 from instag.errors import DataError
 from instag.memory import require
 from instag.normalize_settings import STEPS, NormalizeSettings
 from instag.normalize_steps import Rows, Steps
+from instag.overrides import Overrides
 from instag.semantic import Linkage, Neighbors
 from instag.shards import TagShards
 from instag.table import FROM_SERIES, TagTable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from instag.embedders import Embedder
+    from instag.merges import Sort
 
 LEDGER_BYTES = 44  # a row, its strings aside
 
@@ -37,17 +40,28 @@ class Normalization(Generic[Rows]):
 
     `table`: the same rows over the final vocabulary (by count descending, then bytewise). `ledger`: one row a raw tag,
     by count descending, then bytewise: `raw`, `count`, `step` (the last step that changed its name: `rule`, `semantic`,
-    `association`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag, null where
-    rare), `by` (the stemmer of `rule`, the embedder of `semantic`), `round` (association), `evidence` (the cosine or
-    the confidence), `reason` (why `lexical` merged it: the rules without which it would have stayed, joined by +, see
-    docs/semantics.md). `steps`: one row a step that ran: `step`, `tags` (distinct, left after it), `occurrences` (left
-    in all rows). `notes`: lines for people.
+    `association`, `override`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag,
+    null where dropped), `by` (the stemmer of `rule`, the embedder of `semantic`), `round` (association), `evidence`
+    (the cosine or the confidence), `reason` (why `lexical` merged it: the rules without which it would have stayed,
+    joined by +, see docs/semantics.md; of an `override` `merge`, `apart`, `drop` or `rename`). `steps`: one row a step
+    that ran: `step`, `tags` (distinct, left after it), `occurrences` (left in all rows). `notes`: lines for people.
+    `limits`: the least `cosine` of a model's merges, the least `confidence` and `rule_count` of an association.
     """
 
     table: Rows
     ledger: pl.DataFrame
     steps: pl.DataFrame
     notes: list[str]
+    limits: dict[str, float] = field(default_factory=dict)
+
+    def merges(self, sort: Sort = "doubt") -> pl.DataFrame:
+        """The raw tags that were given another name, the closest calls first (see `instag.merges.list_merges`)."""
+        import polars as pl
+
+        from instag.merges import list_merges
+
+        tags = pl.DataFrame({"tag": self.table.vocabulary, "count": self.table.counts})
+        return list_merges(self.ledger, tags, self.limits, sort=sort)
 
     def __repr__(self) -> str:
         tags = f"{len(self.ledger):,} raw tags -> {len(self.table.vocabulary):,} tags"
@@ -67,6 +81,7 @@ def normalize(
     stemmer: str = "inflection",
     paper_rules: bool = False,
     skip: Sequence[str] = (),
+    overrides: Overrides | str | Path | None = None,
 ) -> Normalization[Rows]:
     """Makes raw tags consistent by the paper's four steps, in this order; `skip` leaves steps out by name.
 
@@ -74,7 +89,8 @@ def normalize(
     form (see `stemmer`, `paper_rules` and docs/method.md). `semantic` merges names within `max_cosine_distance` (None:
     the embedder's own). `association` merges A into B where at least `min_rule_count` rows hold both and they are
     `min_rule_confidence` of A's rows, round after round. A group is called by its most frequent raw surface (ties:
-    shorter, then bytewise), after an association by the consequent. Rows keep their order; a row may end empty.
+    shorter, then bytewise), after an association by the consequent. `overrides`, a file or an object, are a person's
+    word before all of these (docs/overrides.md). Rows keep their order; a row may end empty.
     Linear in the ids for each step, string work once a distinct tag. Raises `ConfigError` for a setting outside its
     domain and `ProviderError` where a remote embedder fails. Source: section 2.2 of the paper (arXiv 2308.07074).
 
@@ -104,12 +120,15 @@ def normalize(
     require(
         LEDGER_BYTES * size, f"a ledger of {size:,} raw tags", hint="drop tags that occur once before, shard by shard"
     )
-    work = Steps(table)
+    work = Steps(table, Overrides.of(overrides))
+    work.drop()
     for step in STEPS:
+        if step == "association":
+            work.merge()
         if step in settings.skip:
             unused = [name for name in _SETTINGS_OF[step] if getattr(settings, name) != getattr(_DEFAULTS, name)]
             said = f", and {', '.join(f'`{name}`' for name in unused)} with it" if unused else ""
             work.notes.append(f"{step}: skipped{said}")
         else:
             getattr(work, step)(settings)
-    return Normalization(*work.finish(), work.notes)
+    return Normalization(*work.finish(), work.notes, work.limits)

@@ -145,7 +145,7 @@ def table_lines(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list
     """
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]
     right = [all(row[i].rstrip("%")[-1:].isdigit() or row[i] == "-" for row in cells[1:]) for i in range(len(header))]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(shown_width, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(_pad(c, w, r) for c, w, r in zip(row, widths, right, strict=True)).rstrip() for row in cells]
 
 
@@ -179,12 +179,13 @@ def shown_lines(text: str) -> str:
     return "\n".join(map(shown, text.split("\n")))
 
 
-def _width(text: str) -> int:
+def shown_width(text: str) -> int:
+    """The columns of a terminal that a text takes."""
     from unicodedata import east_asian_width
 
     return sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _pad(text: str, width: int, to_the_right: bool) -> str:
-    space = " " * (width - _width(text))
+    space = " " * (width - shown_width(text))
     return space + text if to_the_right else text + space

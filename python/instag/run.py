@@ -235,11 +235,22 @@ class Run:
         for source, digest in manifest["inputs"].get("stages", {}).items():
             if self.state(source) != "current" or self.digest(source) != digest:
                 return "stale"
+        for name, digest in manifest["inputs"].get("beside", {}).items():
+            if self.beside_digest(name) != digest:
+                return "stale"
         for file in manifest["inputs"].get("files", []):
             path = Path(file["path"])
             if file["digest"] is not None and (not path.is_file() or file_digest(path) != file["digest"]):
                 return "stale"
         return "current"
+
+    def beside_digest(self, name: str) -> str | None:
+        """The digest of a file that a person keeps in the run folder; None where there is none."""
+        path = self.path / name
+        try:
+            return file_digest(path) if path.exists() else None
+        except OSError as error:
+            raise ArtifactError(f"`{path}` could not be read: {(error.strerror or str(error)).lower()}") from None
 
     def paths(self, stage: str, name: str) -> list[Path]:
         """The files of a table of a finished stage, in order: one, or its parts; none where it has no such table."""

@@ -30,12 +30,16 @@ from instag.rows import (
 )
 from instag.run import Output, Run
 from instag.shards import beside
-from instag.staging import label_of, make_stage, stage_inputs
+from instag.staging import file_input, label_of, make_stage, stage_inputs
 from instag.tag_stages import tag_stage
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+    from instag.overrides import Overrides
+
+OVERRIDES = "overrides.toml"  # in a run folder
 
 
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
@@ -46,6 +50,7 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
     from instag.normalize_settings import NormalizeSettings
 
     run = Run(path)
+    overrides, files = _overrides(run, said)
     settings = dataclasses.asdict(settings_from(NormalizeSettings, said))
     access = settings_from(EmbedderAccess, said, {"answers": str(run.path / "answers.sqlite")})
     embedder = resolve(
@@ -60,17 +65,18 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
         import polars as pl
 
         rows: Any = tag_rows(run, "tag", "queries")
-        result = normalize(rows, **settings | {"embedder": embedder})
+        result = normalize(rows, **settings | {"embedder": embedder}, overrides=overrides)
         table = result.table
         write_rows(out, renamed_parts(run, "tag", table), single=not run.has("tag", "rows"))
         out.table("ledger", result.ledger)
         out.table("tags", pl.DataFrame({"tag": table.vocabulary, "count": table.counts}))
-        merged = result.ledger.filter(pl.col("step").is_in(["rule", "semantic", "association"]))
-        examples = merged.group_by("step", maintain_order=True).head(4).select("step", "raw", "into").to_dicts()
+        merged = result.ledger.filter(pl.col("step").is_in(["rule", "semantic", "association", "override"]))
+        examples = merged.group_by("step", maintain_order=True).head(4)
         out.counts |= {
             "steps": result.steps.to_dicts(),
             "ledger": dict(result.ledger["step"].value_counts().sort("step").rows()),
-            "examples": examples,
+            "examples": examples.select("step", "raw", "into", "reason").to_dicts(),
+            "limits": result.limits,
         }
         out.notes += [label_of(run), *result.notes]
 
@@ -78,7 +84,20 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
     whole = settings | {"embedder": embedder.identity}
     url = access.embedder_base_url
     speed = dataclasses.asdict(access) | {"embedder_base_url": redact(url) if url else None}
-    return make_stage(run, "normalize", whole, stage_inputs(run, "tag"), make, talk, speed)
+    return make_stage(run, "normalize", whole, stage_inputs(run, "tag") | files, make, talk, speed)
+
+
+def _overrides(run: Run, said: Mapping[str, Any]) -> tuple[Overrides, dict[str, Any]]:
+    """A person's overrides: those of the file named, else of `RUN/overrides.toml` where it stands; and as inputs."""
+    from instag.overrides import Overrides
+
+    named = said.get("overrides")
+    if named is None:
+        digest = run.beside_digest(OVERRIDES)
+        return Overrides.of(run.path / OVERRIDES if digest else None), {"beside": {OVERRIDES: digest}}
+    if not isinstance(named, str):
+        raise ConfigError(f"`overrides` is {named!r}, must be a path")
+    return Overrides.read(named), {"files": [file_input(named)]}
 
 
 def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
@@ -198,6 +217,7 @@ def run_all(
     # A typing error in the last stage must show before the first one is paid for.
     for stage, settings in stages.items():
         _check_settings(stage, settings)
+    _overrides(Run(path), stages["normalize"])
     with blame(f"{config_path}: [tag]") if config_path and not said["tag"] else contextlib.nullcontext():
         _check_tagger(stages["tag"])
     made = [

@@ -76,12 +76,20 @@ def sent_told(cut: int, redacted: int, kinds: Mapping[str, int] | None = None) -
 def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
     steps = counts["steps"]
     talk.table(["tags left after", "tags", "occurrences"], [list(step.values()) for step in steps])
-    for step in ("rule", "semantic", "association"):
-        merges = [shown(f"{e['raw']} -> {e['into']}") for e in counts["examples"] if e["step"] == step]
+    for step in ("rule", "semantic", "association", "override"):
+        merges = [_fate(e) for e in counts["examples"] if e["step"] == step]
         merges += ["..."] * (counts["ledger"].get(step, 0) > len(merges))
         if merges:
             renamed = counts["ledger"][step]
-            talk.line(f"  {step}: {renamed:,} raw tag{'' if renamed == 1 else 's'} renamed: {'; '.join(merges)}")
+            what = "decided by a person" if step == "override" else "renamed"
+            talk.line(f"  {step}: {renamed:,} raw tag{'' if renamed == 1 else 's'} {what}: {'; '.join(merges)}")
+
+
+def _fate(example: Mapping[str, Any]) -> str:
+    raw, into, reason = example["raw"], example["into"], example.get("reason")
+    if example["step"] != "override":
+        return shown(f"{raw} -> {into}")
+    return shown(f"{raw} ({reason})" if into in (None, raw) else f"{raw} -> {into} ({reason})")
 
 
 def _analyze(counts: Mapping[str, Any], talk: Talk) -> None:
