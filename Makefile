@@ -41,6 +41,7 @@ bench: build ## the core's kernels, growth with the size, then the comparisons w
 	$(PY) -m pip install --quiet --requirement benches/requirements.txt
 	cargo bench --locked
 	$(PY) benches/scale.py
+	-$(PY) benches/semantic.py
 	$(PY) benches/run.py
 
 demo: build ## the main job, offline, on examples/: makes demo-run/

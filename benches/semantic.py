@@ -35,18 +35,21 @@ DATA = Path(os.environ.get("INSTAG_DATA", Path(__file__).parents[2] / "shared" /
 Grouper = Callable[[list[str]], list[str]]  # a name a tag; equal names are merged
 
 
-def rules(tags: list[str], *skip: str) -> list[str]:
-    """The rule step alone: Porter stems."""
+def rules(tags: list[str], *skip: str, stemmer: str = "inflection") -> list[str]:
+    """The rule step, and `lexical` behind it."""
     rows = pl.Series([[tag] for tag in tags], dtype=pl.List(pl.String))
-    made = instag.normalize(instag.TagTable.from_series(rows), min_count=1, skip=[*skip, "association"])
+    made = instag.normalize(
+        instag.TagTable.from_series(rows), min_count=1, stemmer=stemmer, skip=[*skip, "association"]
+    )
     into = dict(made.ledger.select("raw", "into").rows())
     return [into[tag] for tag in tags]
 
 
 GROUPERS: dict[str, Grouper] = {
-    "rules": lambda tags: rules(tags, "semantic"),
+    "rules": lambda tags: rules(tags, "semantic", stemmer="porter"),  # the paper's, and what the goals are counted from
     "lexical": lambda tags: Lexical().keys(tags),
-    "rules, then lexical": rules,
+    "rules, then lexical": rules,  # as `instag normalize` runs
+    "rules, then lexical, `--stemmer porter`": partial(rules, stemmer="porter"),
 }
 
 
@@ -67,6 +70,7 @@ def interval(hits: int, of: int) -> str:
 
 def pair_figures(data: Path) -> None:
     """Precision and merged pairs by kind, on the held-out half of the labelled pairs."""
+    totals: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
     for source in ("stackoverflow", "github_topics"):
         pairs = [json.loads(line) for line in (data / "tag_pairs" / f"{source}.jsonl").open()]
         tags = sorted({pair[side] for pair in pairs for side in "ab"})
@@ -77,16 +81,41 @@ def pair_figures(data: Path) -> None:
                 into = dict(zip(tags, grouper(tags), strict=True))
                 kinds: dict[str, Counter[bool]] = defaultdict(Counter)
                 for pair in mine:
-                    kinds[f"{'same' if pair['same'] else 'NOT same'}, {pair['kind']}"][
-                        into[pair["a"]] == into[pair["b"]]
-                    ] += 1
+                    merged = into[pair["a"]] == into[pair["b"]]
+                    kinds[f"{'same' if pair['same'] else 'NOT same'}, {pair['kind']}"][merged] += 1
+                    totals[side, name][pair["same"]] += merged
                 right, wrong = (
                     sum(kind[True] for label, kind in kinds.items() if label.startswith(start))
                     for start in ("same", "NOT")
                 )
                 print(f"  {name}: {right + wrong} merged, precision % {interval(right, right + wrong)}")
-                merged = (f"{label} {kind[True]}/{kind.total()}" for label, kind in sorted(kinds.items()))
-                print(f"    {'; '.join(merged)}")
+                told = (f"{label} {kind[True]}/{kind.total()}" for label, kind in sorted(kinds.items()))
+                print(f"    {'; '.join(told)}")
+    for side in ("tuned", "held out"):
+        print(f"\nboth, {side}:")
+        base = totals[side, "rules"].total()
+        for name in GROUPERS:
+            right, merged = totals[side, name][True], totals[side, name].total()
+            print(f"  {name}: {merged} merged, {merged / base:.2f} times the rules, % {interval(right, merged)}")
+
+
+def judged_figures(data: Path) -> None:
+    """Precision of merges of real tags that were drawn at random and judged by hand (tests/judged_merges.jsonl)."""
+    lines = (Path(__file__).parents[1] / "tests" / "judged_merges.jsonl").read_text("utf-8").splitlines()
+    judged = [json.loads(line) for line in lines]
+    for name, tags in corpora(data):
+        print(f"\n{name}: {len(tags):,} tags")
+        base = 0
+        for by, grouper in GROUPERS.items():
+            into = dict(zip(tags, grouper(tags), strict=True))
+            merges = len(tags) - len(set(into.values()))
+            base = base or merges
+            mine = [pair for pair in judged if pair["corpus"] == name and by in pair["drawn_by"]]
+            still = [pair["right"] for pair in mine if into[pair["a"]] == into[pair["b"]]]
+            precision = f"; right % {interval(sum(still), len(still))} of {len(still)} judged" if mine else ""
+            print(
+                f"  {by}: {merges:,} merged, {merges / base:.2f} times the rules, {len(tags) - merges:,} left{precision}"
+            )
 
 
 def word_figures(data: Path) -> None:
@@ -109,7 +138,8 @@ def word_figures(data: Path) -> None:
     # Both in the list of inflections, so that its silence means something; it relates no verb to its noun of action.
     actions = {word for word, key in zip(words, Lexical().keys(words), strict=True) if "~" in key}
     known = {plain[word] for pair in inflections for word in pair} - {plain[word] for word in actions}
-    for name, grouper in list(GROUPERS.items())[:2]:
+    for name in ("rules", "rules by inflection", "lexical"):
+        grouper = GROUPERS.get(name, lambda tags: rules(tags, "semantic"))
         into = dict(zip(words, grouper(words), strict=True))
         plurals = [pair for pair in inflections if pair[0].endswith("s") and held_out(*pair)]
         varied = [pair for pair in spellings if held_out(*pair)]
@@ -146,13 +176,6 @@ def tag_lists(value: object) -> Iterator[list[str]]:
     elif isinstance(value, list):
         for inner in value:
             yield from tag_lists(inner)
-
-
-def corpus_figures(data: Path) -> None:
-    """Tags left of the real vocabularies."""
-    for name, tags in corpora(data):
-        left = ", ".join(f"{grouper} {len(set(group(tags))):,}" for grouper, group in GROUPERS.items())
-        print(f"\n{name}: {len(tags):,} tags; left by {left}")
 
 
 def made_up(tags: int, words: Iterable[str]) -> list[str]:
@@ -251,8 +274,10 @@ def compare(samples: int, *, peers: bool, talk: Talk) -> Iterator[Comparison]:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DATA
+    if not folder.is_dir():
+        raise SystemExit(f"no figures of the semantic step: the real data is not at {folder}")
     pair_figures(folder)
     word_figures(folder)
-    corpus_figures(folder)
+    judged_figures(folder)
     print("\nseconds of `lexical`:")
     lexical_seconds(folder)

@@ -113,8 +113,7 @@ NORMALIZE: dict[str, dict[str, Any]] = {
     "neighbors": {"type": click.Choice(["auto", "exact", "hnsw"]), "help": "How near tags are found (default auto)."},
     "stemmer": {
         "metavar": "NAME",
-        "help": "Stemmer of the rule step: `inflection` (default, English), `porter` (the paper's), `none`, or a Snowball "
-        "language by its name or code: `spanish`, `de`.",
+        "help": "Stemmer, `inflection` (default), `porter` (the paper's), `none`, a Snowball language (`german`).",
     },
     "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
     "overrides": {
