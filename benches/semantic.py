@@ -113,9 +113,8 @@ def judged_figures(data: Path) -> None:
             mine = [pair for pair in judged if pair["corpus"] == name and by in pair["drawn_by"]]
             still = [pair["right"] for pair in mine if into[pair["a"]] == into[pair["b"]]]
             precision = f"; right % {interval(sum(still), len(still))} of {len(still)} judged" if mine else ""
-            print(
-                f"  {by}: {merges:,} merged, {merges / base:.2f} times the rules, {len(tags) - merges:,} left{precision}"
-            )
+            times = f"{merges / base:.2f} times the rules"
+            print(f"  {by}: {merges:,} merged, {times}, {len(tags) - merges:,} left{precision}")
 
 
 def word_figures(data: Path) -> None:

@@ -176,7 +176,7 @@ impl Lexicon {
                     return None;
                 }
                 let whole = whole(span);
-                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&whole, Rules::NONE)))
+                (whole.chars().nth(2).is_some() && self.solid.contains(&form(&unified(&whole), Rules::NONE)))
                     .then_some((span, whole))
             });
             let (span, whole) = compound.unwrap_or_else(|| (1, whole(1)));

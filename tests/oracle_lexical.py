@@ -301,7 +301,7 @@ def compounds(cut: list[Word], solid: set[str], off: str = "") -> list[str]:
             some = rest[:length]
             if len(some) == length and all(map(may_join, some, some[1:])) and size == 1:
                 whole = "".join(word.text for word in some)
-                size = length if len(whole) > 2 and form(whole) in solid else 1
+                size = length if len(whole) > 2 and form(unified(whole)) in solid else 1
         joined.append("".join(word.text for word in rest[:size]))
         rest = rest[size:]
     numbered: list[str] = []
