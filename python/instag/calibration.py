@@ -21,36 +21,56 @@ from instag.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Cells = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
+
 STEPS = 100  # a threshold is a number of hundredths
 WIDEST_STEPS = 50  # distances go up to 0.50
 SLACK = 1e-12  # 1 - 0.05 is no float64 either
 Z = 1.959963984540054  # intervals are 95 %
+NEARLY = 0.99  # so much of the right merges is worth stricter thresholds
 LEAST_A_FOLD = 5  # pairs of either label that a fold must hold, to be a test at all
 
 
 @dataclass(frozen=True)
 class Figures:
-    """How a pair of thresholds does on some pairs: `merged` of them, `right` ones among these, `same` that should."""
+    """How a pair of thresholds does on some pairs: `merged` of them, `right` ones among these, `same` that should.
+
+    A wrong merge counts `weight` times in the precision.
+    """
 
     merged: int
     right: int
     same: int
+    weight: float = 1.0
 
     @property
     def precision(self) -> float:
-        """`right` of `merged`; NaN where nothing was merged."""
-        return self.right / self.merged if self.merged else float("nan")
+        """The share of right merges, wrong ones by their weight; NaN where nothing was merged."""
+        return self._weighed(self.right / self.merged) if self.merged else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """That of the precision, 95 % (Wilson)."""
+        low, high = interval(self.right, self.merged)
+        return self._weighed(low), self._weighed(high)
 
     @property
     def recall(self) -> float:
         """`right` of `same`, those counted that a guard forbids."""
         return self.right / self.same if self.same else float("nan")
 
+    def _weighed(self, share: float) -> float:
+        return share / (share + self.weight * (1.0 - share))
+
     def __add__(self, other: Figures) -> Figures:
-        return Figures(self.merged + other.merged, self.right + other.right, self.same + other.same)
+        return Figures(
+            self.merged + other.merged, self.right + other.right, self.same + other.same, max(self.weight, other.weight)
+        )
 
     def __str__(self) -> str:
-        return f"precision {_share(self.right, self.merged)}, recall {_share(self.right, self.same)}"
+        precision = _told(self.precision, self.interval, self.right, self.merged)
+        recall = _told(self.recall, interval(self.right, self.same), self.right, self.same)
+        return f"precision {precision}, recall {recall}"
 
 
 @dataclass(frozen=True)
@@ -76,42 +96,48 @@ def calibrate(
 
     One entry a pair: its cosine, that of its differing words, whether it means the same, whether no guard forbids the
     merge, and its fold. Each fold is judged by thresholds fitted on the others; the thresholds that are kept are fitted
-    on all. Raises `ConfigError` for a precision outside 0.5 to 1 and `DataError` where the pairs cannot tell: with one
-    label only, too few of either (fewer right merges than `least_merges`, or fewer than 5 pairs of a label in a fold),
-    where no thresholds reach the precision by `least_merges` merges, or where that of the held-out pairs is below it
-    beyond chance (its 95 % interval).
+    on all. Where more of the pairs that may merge are the same than not, a wrong merge counts as many times more: of
+    the near pairs of a vocabulary at most half are the same, whatever the share in a list of synonyms. Of thresholds
+    that merge as many rightly, or 1 % fewer, those with the fewest wrong merges are taken, then the strictest.
+
+    Raises `ConfigError` for a precision outside 0.5 to 1 and `DataError` where the pairs cannot tell: with one label
+    only, too few of either (fewer right merges than `least_merges`, or fewer than 5 pairs of a label in a fold), where
+    no thresholds reach the precision by `least_merges` merges, or where that of the held-out pairs is below it beyond
+    chance (its 95 % interval).
 
     >>> same = np.arange(400) % 2 == 0
     >>> cosines = np.where(same, 0.9, 0.7)
     >>> calibrate(cosines, cosines, same, np.ones(400, bool), np.arange(400) // 2 % 5)
     Calibration(max_cosine_distance=0.1, min_differing_cosine=0.9,
-        fitted=Figures(merged=200, right=200, same=200), held_out=Figures(merged=200, right=200, same=200))
+        fitted=Figures(merged=200, right=200, same=200, weight=1.0),
+        held_out=Figures(merged=200, right=200, same=200, weight=1.0))
     """
     least = least_merges(precision)
     count = int(folds.max(initial=-1)) + 1
     _check_enough(same, allowed, folds, count, least, precision)
+    weight = max(1.0, int((same & allowed).sum()) / int((~same & allowed).sum()))
     cells = _cells(cosines, differing)
-    best = _best(cells, same, allowed, precision, least)
+    best = _best(cells, same, allowed, precision, least, weight)
     if best is None:
-        closest = _most_precise(cells, same, allowed, least)
+        closest = _most_precise(cells, same, allowed, least, weight)
         raise DataError(
             f"no thresholds reach a precision of {precision:g} on these pairs: the best that merge {least:,} and more "
-            f"have {_share(closest.right, closest.merged)}",
+            f"have {closest.precision:.3f} ({closest.interval[0]:.3f} - {closest.interval[1]:.3f})",
             hint="ask for less (`--precision`), or take another embedder: this one does not tell these pairs apart",
         )
-    held_out = Figures(0, 0, 0)
+    held_out = Figures(0, 0, 0, weight)
     for fold in range(count):
         inside = folds == fold
         # Fewer merges suffice here: it is the sum over the folds that is judged.
-        chosen = _best(cells, same, allowed & ~inside, precision, 1)
-        held_out += _figures(cells, same, allowed, inside, chosen)
-    if interval(held_out.right, held_out.merged)[1] < precision:
+        chosen = _best(cells, same, allowed & ~inside, precision, 1, weight)
+        held_out += _figures(cells, same, allowed, inside, chosen, weight)
+    if held_out.interval[1] < precision:
         raise DataError(
             f"a precision of {precision:g} does not hold: on pairs that were held out it is "
-            f"{_share(held_out.right, held_out.merged)}",
+            f"{held_out.precision:.3f} ({held_out.interval[0]:.3f} - {held_out.interval[1]:.3f})",
             hint="give more pairs, or ask for more (`--precision`) than you need",
         )
-    fitted = _figures(cells, same, allowed, np.ones(len(same), dtype=bool), best)
+    fitted = _figures(cells, same, allowed, np.ones(len(same), dtype=bool), best, weight)
     return Calibration(best[0] / STEPS, best[1] / STEPS, fitted, held_out)
 
 
@@ -197,7 +223,7 @@ def _check_enough(
             )
 
 
-def _cells(cosines: NDArray[np.float64], differing: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _cells(cosines: NDArray[np.float64], differing: NDArray[np.float64]) -> Cells:
     """The narrowest distance and the highest differing cosine, in hundredths, that let each pair merge."""
     least = 1.0 - np.arange(WIDEST_STEPS + 1) / STEPS - SLACK
     narrowest = np.searchsorted(-least, -cosines, side="left")  # WIDEST_STEPS + 1: none does
@@ -205,7 +231,7 @@ def _cells(cosines: NDArray[np.float64], differing: NDArray[np.float64]) -> tupl
     return narrowest.astype(np.int64), highest.astype(np.int64)
 
 
-def _counts(cells: tuple[NDArray[np.int64], NDArray[np.int64]], pairs: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _counts(cells: Cells, pairs: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many of these pairs each (distance, differing cosine) of the grid merges."""
     narrowest, highest = cells
     inside = pairs & (narrowest <= WIDEST_STEPS) & (highest >= 0)
@@ -216,44 +242,47 @@ def _counts(cells: tuple[NDArray[np.int64], NDArray[np.int64]], pairs: NDArray[n
 
 
 def _best(
-    cells: tuple[NDArray[np.int64], NDArray[np.int64]],
+    cells: Cells,
     same: NDArray[np.bool_],
     pairs: NDArray[np.bool_],
     precision: float,
     least: int,
+    weight: float,
 ) -> tuple[int, int] | None:
-    """The cell with the most right merges of those precise enough; ties: fewer wrong ones, then the stricter."""
+    """Of the cells that are precise enough and have the most right merges (or nearly): the least wrong, then strictest."""
     right, wrong = _counts(cells, pairs & same), _counts(cells, pairs & ~same)
     merged = right + wrong
-    good = (merged >= least) & (right >= precision * merged - 1e-9)
+    good = (merged >= least) & (right >= precision * (right + weight * wrong) - 1e-9)
     if not good.any():
         return None
+    good &= right >= NEARLY * right[good].max()
     distance, least_differing = np.nonzero(good)
-    keys = -least_differing, distance, wrong[good], -right[good]
+    keys = -least_differing, distance, wrong[good]
     first = int(np.lexsort(keys)[0])
     return int(distance[first]), int(least_differing[first])
 
 
 def _most_precise(
-    cells: tuple[NDArray[np.int64], NDArray[np.int64]], same: NDArray[np.bool_], pairs: NDArray[np.bool_], least: int
+    cells: Cells, same: NDArray[np.bool_], pairs: NDArray[np.bool_], least: int, weight: float
 ) -> Figures:
     right, wrong = _counts(cells, pairs & same), _counts(cells, pairs & ~same)
     merged = np.maximum(right + wrong, 1)
     at = np.unravel_index(np.argmax(np.where(merged >= least, right / merged, -1.0)), right.shape)
-    return Figures(int(right[at] + wrong[at]), int(right[at]), int(same.sum()))
+    return Figures(int(right[at] + wrong[at]), int(right[at]), int(same.sum()), weight)
 
 
 def _figures(
-    cells: tuple[NDArray[np.int64], NDArray[np.int64]],
+    cells: Cells,
     same: NDArray[np.bool_],
     allowed: NDArray[np.bool_],
     inside: NDArray[np.bool_],
     chosen: tuple[int, int] | None,
+    weight: float,
 ) -> Figures:
     if chosen is None:
-        return Figures(0, 0, int((same & inside).sum()))
+        return Figures(0, 0, int((same & inside).sum()), weight)
     merges = inside & allowed & (cells[0] <= chosen[0]) & (cells[1] >= chosen[1])
-    return Figures(int(merges.sum()), int((merges & same).sum()), int((same & inside).sum()))
+    return Figures(int(merges.sum()), int((merges & same).sum()), int((same & inside).sum()), weight)
 
 
 def interval(hits: int, of: int) -> tuple[float, float]:
@@ -265,13 +294,5 @@ def interval(hits: int, of: int) -> tuple[float, float]:
     return max(0.0, (middle - spread) / (1 + Z * Z / of)), min(1.0, (middle + spread) / (1 + Z * Z / of))
 
 
-def _share(hits: int, of: int) -> str:
-    """A share with its interval.
-
-    >>> _share(95, 100)
-    '0.950 (0.888 - 0.978; 95 of 100)'
-    """
-    if not of:
-        return "- (of none)"
-    low, high = interval(hits, of)
-    return f"{hits / of:.3f} ({low:.3f} - {high:.3f}; {hits:,} of {of:,})"
+def _told(share: float, ends: tuple[float, float], hits: int, of: int) -> str:
+    return f"{share:.3f} ({ends[0]:.3f} - {ends[1]:.3f}; {hits:,} of {of:,})" if of else "- (of none)"

@@ -22,7 +22,7 @@ from instag.background import Background, give_up
 from instag.endpoint import Endpoint, Failed, NoReply
 from instag.errors import ProviderError
 from instag.progress import Advance, Talk
-from instag.thresholds import PHRASE_BERT_DISTANCE
+from instag.thresholds import PHRASE_BERT_DISTANCE, multilingual_by_name
 from instag.vectors import checked
 
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ class OpenAIEmbedder:
     def identity(self) -> str:
         """The model, not the endpoint that serves it."""
         return f"openai:{self.model}" + ("" if self.dimensions is None else f"@{self.dimensions}")
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether the model is known to know other scripts than Latin."""
+        return multilingual_by_name(self.model)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One row a text; the dimension is the model's."""

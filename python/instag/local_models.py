@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from instag.errors import ConfigError
-from instag.thresholds import PHRASE_BERT_DISTANCE
+from instag.thresholds import PHRASE_BERT_DISTANCE, multilingual_by_name
 from instag.vectors import first_line
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WEIGHTS = (".safetensors", ".bin")
 _FEWEST_NUMBERS = 64  # in so many, two directions by hash have a cosine of 0.5 once in some 30,000 pairs
 _HUB_TIMEOUT_S = 10.0
+_MANY_TOKENS = 100_000
 _LOUD = ("transformers", "sentence_transformers", "huggingface_hub", "model2vec", "httpx", "filelock")
 
 
@@ -44,6 +46,11 @@ class SentenceTransformersEmbedder:
     def max_cosine_distance(self) -> float:
         """0.05: chosen by the paper for PhraseBERT, and careful for others."""
         return PHRASE_BERT_DISTANCE
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether the model is known to know other scripts than Latin."""
+        return _multilingual(self.name)
 
     def check(self) -> None:
         """Raises `ConfigError` where the name is a path to no model."""
@@ -89,6 +96,11 @@ class Model2VecEmbedder:
     def max_cosine_distance(self) -> float:
         """0.05: chosen by the paper for PhraseBERT, and careful for others."""
         return PHRASE_BERT_DISTANCE
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether the model is known to know other scripts than Latin."""
+        return _multilingual(self.name)
 
     def check(self) -> None:
         """Raises `ConfigError` where the name is a path to no model."""
@@ -180,6 +192,18 @@ def _name_or_digest(name: str) -> str:
         except OSError as error:
             raise ConfigError(f"`{path}` can't be read: {(error.strerror or str(error)).lower()}") from None
     return f"{weights.hexdigest()[:16]}.{rest.hexdigest()[:16]}"
+
+
+def _multilingual(name: str) -> bool:
+    """By the name; of a folder by its tokens: models of one script have some 30,000, those of many over 100,000."""
+    folder = Path(_expanded(name))
+    if not folder.is_dir():
+        return multilingual_by_name(name)
+    try:
+        vocabulary = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+        return len(vocabulary) >= _MANY_TOKENS
+    except (OSError, ValueError, KeyError, TypeError):
+        return multilingual_by_name(folder.name)
 
 
 def _hub_answers(name: str) -> bool:

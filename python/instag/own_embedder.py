@@ -126,6 +126,11 @@ class OwnEmbedder:
         return self.own_identity is not None and not self.whole
 
     @property
+    def multilingual(self) -> bool:
+        """Whether it says so: else tags in other scripts than Latin are not asked of it."""
+        return bool(getattr(self._object, "multilingual", False))
+
+    @property
     def whole(self) -> bool:
         """Whether it must see all texts at once."""
         return bool(getattr(self._object, "whole", False))

@@ -52,22 +52,20 @@ class Thresholds:
 
 _MEASURED = {
     PHRASE_BERT: Thresholds(PHRASE_BERT_DISTANCE, -1.0, "the paper's, for PhraseBERT"),
-    "all-MiniLM-L6-v2": Thresholds(0.15, 0.75, "measured on tags of InsTag (DESIGN section 6)"),
+    "all-MiniLM-L6-v2": Thresholds(0.30, 0.80, "measured on labelled pairs of tags, docs/semantics.md"),
 }
 # A folder tells a model by the sha256 of its weights (the first 16 digits), wherever it was copied to.
 _WEIGHTS = {"53aa51172d142c89": "all-MiniLM-L6-v2"}
 
-# Where nothing is known of a model: the paper's distance, and the words that differ must mean the same as well.
-CAREFUL = Thresholds(
-    PHRASE_BERT_DISTANCE, 0.75, "not measured for this model, but careful for most: `instag calibrate` measures them"
-)
+# Where nothing is known of a model: stricter than what was measured for any.
+CAREFUL = Thresholds(0.20, 0.85, "careful ones: none are measured for this model (`instag calibrate` does)")
 
 
 def of(identity: str) -> Thresholds | None:
     """The thresholds known for the embedder of this identity: stored ones, else measured ones, else None.
 
     >>> of("sentence-transformers:sentence-transformers/all-MiniLM-L6-v2").max_cosine_distance
-    0.15
+    0.3
     >>> of("openai:somebody's")
     """
     path = stored_at()
@@ -89,6 +87,15 @@ def model_of(identity: str) -> str | None:
         return _WEIGHTS.get(weights[1])
     name = name.removeprefix("sentence-transformers/")
     return name if name in _MEASURED else None
+
+
+def multilingual_by_name(model: str) -> bool:
+    """Whether a model's name says that it knows other scripts than Latin.
+
+    >>> [multilingual_by_name(name) for name in ("intfloat/multilingual-e5-small", "all-MiniLM-L6-v2")]
+    [True, False]
+    """
+    return re.search(r"multilingual|labse|bge-m3|\bxlm|text-embedding-3-", model, re.IGNORECASE) is not None
 
 
 def stored_at() -> Path | None:

@@ -131,6 +131,11 @@ class Kept:
         """That of the embedder."""
         return self.embedder.max_cosine_distance
 
+    @property
+    def multilingual(self) -> bool:
+        """Whether the embedder says that it knows other scripts than Latin."""
+        return bool(getattr(self.embedder, "multilingual", False))
+
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """One row a text, in order."""
         from instag.answers import AnswerStore, Embedding
