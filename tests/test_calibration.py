@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from conftest import Instag
 from instag import ConfigError, DataError, thresholds
 from instag.calibration import (
     Calibration,
@@ -163,7 +164,7 @@ def test_the_interval_holds_the_share_and_narrows(hits: int, misses: int) -> Non
     low, high = interval(hits, hits + misses)
     assert 0 <= low <= high <= 1
     if hits + misses:
-        assert low <= hits / (hits + misses) <= high + 1e-12
+        assert low - 1e-12 <= hits / (hits + misses) <= high + 1e-12
         wider = interval(hits * 4, (hits + misses) * 4)
         assert wider[1] - wider[0] <= high - low + 1e-12
 
@@ -340,3 +341,26 @@ def test_wrong_merges_weigh_more_where_most_pairs_are_the_same() -> None:
     made = calibrate(cosines, cosines, same, allowed, folds, precision=0.8)
     assert (made.fitted.merged, made.fitted.right, made.fitted.weight) == (920, 900, 9.0)
     assert made.fitted.precision == pytest.approx(900 / 1080)
+
+
+def test_stored_thresholds_enter_the_key_of_normalize(instag: Instag, here: Path) -> None:
+    (here / "few.jsonl").write_text(lines(*({"tags": [tag]} for tag in ("a", "b", "c"))))
+    (here / "by_length.py").write_text(
+        "class Model:\n    identity = '1'\n    def embed(self, texts): return [[1, 2]] * len(texts)"
+    )
+    assert instag("import", "few.jsonl", "--run", "run").code == 0
+
+    def fresh() -> bool:
+        return bool(
+            instag("normalize", "run", "--embedder", "by_length:Model", "--min-count", 1, "--json").json["fresh"]
+        )
+
+    assert [fresh(), fresh()] == [True, False]
+    thresholds.store(
+        Path(thresholds.FILE), "by_length:Model/1", {"max_cosine_distance": 0.1, "min_differing_cosine": 0.5}
+    )
+    assert [fresh(), fresh()] == [True, False]
+    thresholds.store(Path(thresholds.FILE), "another", {"max_cosine_distance": 0.1, "min_differing_cosine": 0.5})
+    assert not fresh()
+    Path(thresholds.FILE).write_text("format = 0")
+    assert instag("normalize", "run", "--embedder", "by_length:Model").code == 1

@@ -249,7 +249,7 @@ def _best(
     least: int,
     weight: float,
 ) -> tuple[int, int] | None:
-    """Of the cells that are precise enough and have the most right merges (or nearly): the least wrong, then strictest."""
+    """Of the cells that are precise enough and merge the most rightly, or nearly: the least wrong, then strictest."""
     right, wrong = _counts(cells, pairs & same), _counts(cells, pairs & ~same)
     merged = right + wrong
     good = (merged >= least) & (right >= precision * (right + weight * wrong) - 1e-9)

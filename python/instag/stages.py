@@ -44,6 +44,7 @@ OVERRIDES = "overrides.toml"  # in a run folder
 
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`normalize/`: queries, rows, ledger, tags. Reads `tag/`."""
+    from instag import thresholds
     from instag.embedders import EmbedderAccess, resolve
     from instag.network import redact
     from instag.normalization import normalize
@@ -81,7 +82,7 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
         out.notes += [label_of(run), *result.notes]
 
     # A folder with another model in it is another embedder: its identity enters the key, not the name it was called by.
-    whole = settings | {"embedder": embedder.identity}
+    whole = settings | {"embedder": embedder.identity} | thresholds.key_of(embedder.identity)
     url = access.embedder_base_url
     speed = dataclasses.asdict(access) | {"embedder_base_url": redact(url) if url else None}
     return make_stage(run, "normalize", whole, stage_inputs(run, "tag") | files, make, talk, speed)

@@ -74,6 +74,12 @@ def of(identity: str) -> Thresholds | None:
     return _MEASURED.get(model_of(identity) or "")
 
 
+def key_of(identity: str) -> dict[str, Any]:
+    """What of the thresholds enters a stage's key: the numbers where they are known, not the place they are from."""
+    known = of(identity)
+    return {} if known is None else {"thresholds": [known.max_cosine_distance, known.min_differing_cosine]}
+
+
 def model_of(identity: str) -> str | None:
     """The model behind a local embedder's identity, by its name or its weights; None where it is none we know.
 
