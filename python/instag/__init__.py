@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from instag.table import TagTable
     from instag.tagger import Tagger
     from instag.tagging import Tagging, tag, tag_parts
+    from instag.vocabulary_mapping import Vocabulary, VocabularyMapping, map_to_vocabulary
 
 # name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
 _HOME = {
@@ -49,6 +50,9 @@ _HOME = {
     "Tagging": "tagging",
     "tag": "tagging",
     "tag_parts": "tagging",
+    "Vocabulary": "vocabulary_mapping",
+    "VocabularyMapping": "vocabulary_mapping",
+    "map_to_vocabulary": "vocabulary_mapping",
     "analyze": "analysis",
     "association_rules": "itemsets",
     "frequent_itemsets": "itemsets",
@@ -75,9 +79,12 @@ __all__ = [
     "TagTable",
     "Tagger",
     "Tagging",
+    "Vocabulary",
+    "VocabularyMapping",
     "analyze",
     "association_rules",
     "frequent_itemsets",
+    "map_to_vocabulary",
     "normalize",
     "read",
     "read_parts",

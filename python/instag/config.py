@@ -123,7 +123,12 @@ class RunConfig:
 
 
 _PATHS = [("tag", name) for name in ("answers", "prompt", "labels", "redact", "key_file", "prices")]
-_PATHS += [("normalize", "answers"), ("normalize", "embedder_key_file"), ("normalize", "overrides")]
+_PATHS += [
+    ("normalize", "answers"),
+    ("normalize", "embedder_key_file"),
+    ("normalize", "overrides"),
+    ("normalize", "vocabulary"),
+]
 _PATHS_OR_NAMES = ("prompt", "redact")
 
 

@@ -116,6 +116,10 @@ NORMALIZE: dict[str, dict[str, Any]] = {
         "help": "Stemmer, `inflection` (default), `porter` (the paper's), `none`, a Snowball language (`german`).",
     },
     "paper_rules": {"is_flag": True, "default": None, "help": "Turn off every departure from the paper's rule step."},
+    "vocabulary": {
+        "metavar": "RUN",
+        "help": "Map the tags through what this run decided, by its settings; report what it does not know.",
+    },
     "overrides": {
         "metavar": "FILE",
         "help": "What a person says of tags: merge, apart, drop, rename (default RUN/overrides.toml, if there).",

@@ -32,7 +32,7 @@ USABLE_TAGS = 100
 class Steps(Generic[Rows]):
     """The vocabulary while the steps run: which tag each raw tag is now, and by which raw tag each is called.
 
-    Tags are numbered by the order of their names (`_by_surface`), so nothing depends on the order of the input. What is
+    Tags are numbered by the order of their names (`by_surface`), so nothing depends on the order of the input. What is
     told of raw tags is told of those that are not dropped: of 50 million there may be few.
     """
 
@@ -143,7 +143,7 @@ class Steps(Generic[Rows]):
                 )
         names = self.names[self._leaders(groups)]
         targets = np.array([group[-1] for group in united])
-        for at in np.argsort(-_by_surface(self.raw.gather(targets), self.counts[targets])):
+        for at in np.argsort(-by_surface(self.raw.gather(targets), self.counts[targets])):
             together = groups[tags[at]] == groups[tags[at][-1]]
             if together.sum() > 1:  # the most frequent last, where one tag is called in several ways
                 names[groups[tags[at][-1]]] = targets[at]
@@ -189,7 +189,7 @@ class Steps(Generic[Rows]):
         """
         if names is None:
             names = self.names[self._leaders(groups)]
-        order = np.argsort(_by_surface(self.raw.gather(names), self.counts[names]))
+        order = np.argsort(by_surface(self.raw.gather(names), self.counts[names]))
         groups, names = places(order)[groups], names[order]
 
         after, leaving = groups[self.at], groups[list(left)]
@@ -235,7 +235,7 @@ class Steps(Generic[Rows]):
         return merged_sides(of_alive, dict(zip(alive.tolist(), self._tags(alive).tolist(), strict=True)))
 
     def _surface_places(self) -> NDArray[np.int64]:
-        return _by_surface(self.raw.gather(self.names), self.counts[self.names])
+        return by_surface(self.raw.gather(self.names), self.counts[self.names])
 
     def _leaders(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
         """The tag that each group is called by: the best surface."""
@@ -330,7 +330,7 @@ class Steps(Generic[Rows]):
         return table, ledger, steps
 
 
-def _by_surface(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def by_surface(words: pl.Series, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     """The place of each word: more frequent first, then shorter (in characters), then bytewise."""
     import polars as pl
 

@@ -238,6 +238,10 @@ class Run:
         for name, digest in manifest["inputs"].get("beside", {}).items():
             if self.beside_digest(name) != digest:
                 return "stale"
+        for made in manifest["inputs"].get("runs", []):
+            other = Run(made["path"])
+            if other.state(made["stage"]) != "current" or other.digest(made["stage"]) != made["digest"]:
+                return "stale"
         for file in manifest["inputs"].get("files", []):
             path = Path(file["path"])
             if file["digest"] is not None and (not path.is_file() or file_digest(path) != file["digest"]):

@@ -44,6 +44,10 @@ OVERRIDES = "overrides.toml"  # in a run folder
 
 def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     """`normalize/`: queries, rows, ledger, tags. Reads `tag/`."""
+    if said.get("vocabulary") is not None:
+        from instag.vocabulary_stage import vocabulary_stage
+
+        return vocabulary_stage(path, said, talk)
     from instag import thresholds
     from instag.embedders import EmbedderAccess, resolve
     from instag.network import redact
@@ -113,7 +117,9 @@ def analyze_stage(path: str | Path, talk: Talk) -> dict[str, Any]:
             if run.need("tag")["counts"]["duplicates"]:  # a sample may stand in several sources
                 source = run.table("tag", "records", ["row", "source"]).unique(maintain_order=True)
             turns, complete = sample_column(run, "normalize", "turns"), complete_samples(run, "normalize")
-            result = analyze(table(), source, turns=turns, complete=complete)
+            known = run.need("normalize")["counts"].get("vocabulary")
+            size = None if known is None else known["tags"]
+            result = analyze(table(), source, turns=turns, complete=complete, vocabulary_size=size)
         for name in ("sources", "overlap", "curve"):
             out.table(name, getattr(result, name))
         out.counts |= {
@@ -218,7 +224,13 @@ def run_all(
     # A typing error in the last stage must show before the first one is paid for.
     for stage, settings in stages.items():
         _check_settings(stage, settings)
-    _overrides(Run(path), stages["normalize"])
+    if stages["normalize"].get("vocabulary") is None:
+        _overrides(Run(path), stages["normalize"])
+    else:
+        from instag.embedders import EmbedderAccess
+        from instag.vocabulary_stage import vocabulary_settings
+
+        vocabulary_settings(Run(path), stages["normalize"], settings_from(EmbedderAccess, stages["normalize"]))
     with blame(f"{config_path}: [tag]") if config_path and not said["tag"] else contextlib.nullcontext():
         _check_tagger(stages["tag"])
     made = [

@@ -75,6 +75,8 @@ def sent_told(cut: int, redacted: int, kinds: Mapping[str, int] | None = None) -
 
 def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
     steps = counts["steps"]
+    if known := counts.get("vocabulary"):
+        _drift(known, talk)
     talk.table(["tags left after", "tags", "occurrences"], [list(step.values()) for step in steps])
     for step in ("rule", "semantic", "association", "override"):
         merges = [_fate(e) for e in counts["examples"] if e["step"] == step]
@@ -83,6 +85,29 @@ def _normalize(counts: Mapping[str, Any], talk: Talk) -> None:
             renamed = counts["ledger"][step]
             what = "decided by a person" if step == "override" else "renamed"
             talk.line(f"  {step}: {renamed:,} raw tag{'' if renamed == 1 else 's'} {what}: {'; '.join(merges)}")
+
+
+def _drift(known: Mapping[str, Any], talk: Talk) -> None:
+    def named(listed: list[dict[str, Any]], count: int) -> str:
+        names = ", ".join(f"{shown(tag['raw'])} ({tag['count'] + tag.get('old', 0):,})" for tag in listed[:_NAMES])
+        return f": {names}{', ...' if count > len(listed[:_NAMES]) else ''}" if listed else ""
+
+    anew = known["anew"]
+    talk.line(
+        f"  the vocabulary of {known['run']}: {known['tags']:,} tags, {known['tags_not_met']:,} of them not met here"
+    )
+    talk.line(
+        f"  unseen: {known['unseen_tags']:,} raw tags, {known['unseen_occurrences']:.2%} of the occurrences, in "
+        f"{known['queries_with_unseen']:.2%} of the queries; {known['dropped_occurrences']:.2%} of the occurrences were "
+        f"dropped there already; {known['queries_left_without_tags']:.2%} of the queries are left with no tag"
+    )
+    new, back = known["new_frequent"], anew["rare_before"]
+    listed = named(known["new_frequent_listed"], new)
+    talk.line(f"  unseen in {anew['min_count']:,} queries and more: {new:,}{listed}")
+    talk.line(
+        f"  normalized anew there would be {anew['new_tags']:,} more tags of those, and {back:,} that were too rare "
+        f"before and now are not{named(anew['rare_before_listed'], back)}"
+    )
 
 
 def _fate(example: Mapping[str, Any]) -> str:
