@@ -33,8 +33,9 @@ const MOST_WORDS: usize = 12;
 
 /// A word of a tag, folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Word {
-    text: String,
+pub struct Word {
+    /// Letters, marks, digits and the symbols of a name.
+    pub text: String,
     /// No space before it, but a hyphen, a dot or the like.
     tight: bool,
 }
@@ -47,7 +48,7 @@ const DOT_NET: [char; 4] = ['.', 'n', 'e', 't'];
 /// Behind a word `+` and `#` belong to it, but for a single one in front of a letter (`a+b`, `issue#7`; yet `c#7`); so do
 /// a dot or a comma between digits, and the dot of `.net`. An apostrophe parts nothing, and takes the -s of `children's`
 /// along. `&` with a space beside it is `and`. Words come in the one writing of their script, unless `off` leaves that out.
-fn words(tag: &str, off: Rules) -> Vec<Word> {
+pub fn words(tag: &str, off: Rules) -> Vec<Word> {
     let folded: Vec<char> = folded(tag).chars().collect();
     let letter = |at: usize| folded.get(at).is_some_and(|&c| is_of_word(c, true));
     let digit = |at: usize| folded.get(at).is_some_and(char::is_ascii_digit);

@@ -466,6 +466,19 @@ mod core {
     }
 
     #[pyfunction]
+    fn guard_pairs(py: Python<'_>, tags: Column, a: Array1Of<'_, u32>, b: Array1Of<'_, u32>) -> PyResult<ArrowTable> {
+        let (a, b) = (a.as_slice()?, b.as_slice()?);
+        let columns = py.detach(|| crate::guards::differences(&tags.words()?, a, b).map(crate::guards::columns))?;
+        ArrowTable::new(columns)
+    }
+
+    #[pyfunction]
+    fn tag_numbers(py: Python<'_>, tags: Column) -> PyResult<ArrowTable> {
+        let numbers = py.detach(|| Ok::<_, Error>(crate::guards::numbers_of(&tags.words()?)))?;
+        ArrowTable::strings("numbers", &numbers)
+    }
+
+    #[pyfunction]
     fn cosines<'py>(
         py: Python<'py>,
         vectors: Array1Of<'py, f32>,

@@ -57,9 +57,8 @@ class FirstLetter:
 
 @given(st.lists(st.lists(st.sampled_from(["aa", "ab", "Ab", "b", "ba", "c", "d"]), max_size=4), max_size=25))
 def test_all_four_steps_equal_the_oracle(rows: list[list[str]]) -> None:
-    made = normalize(
-        table_of(rows), min_count=2, min_rule_count=2, min_rule_confidence=0.75, embedder=FirstLetter(), stemmer="none"
-    )
+    settings = {"min_count": 2, "min_rule_count": 2, "min_rule_confidence": 0.75, "stemmer": "none"}
+    made = normalize(table_of(rows), embedder=FirstLetter(), merge="paper", **settings)
     keys = {"rule": str.lower, "semantic": lambda name: name[:1].lower()}
     before, _ = oracle.normalize(rows, 2, keys)
     merges = oracle.merge_associations(before, 2, 0.75)

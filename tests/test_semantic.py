@@ -153,28 +153,28 @@ def test_numbered_tags_are_never_quadratic() -> None:
 
 def test_the_radius_is_a_distance_and_not_a_similarity() -> None:
     near_and_far = Table({"a": angle(0), "b": angle(15), "c": angle(30)})  # cosines 0.966, 0.966, 0.866
-    assert merge(["a", "b"], embedder=near_and_far).groups.tolist() == [0, 0]
-    assert merge(["a", "c"], embedder=near_and_far).groups.tolist() == [0, 1]
+    assert merge(["a", "b"], embedder=near_and_far, merge="paper").groups.tolist() == [0, 0]
+    assert merge(["a", "c"], embedder=near_and_far, merge="paper").groups.tolist() == [0, 1]
     with pytest.raises(ConfigError, match=r"it is a distance: 0.05 joins"):
         merge(["a", "b"], embedder=near_and_far, max_cosine_distance=0.95)
 
 
 def test_isolated_tags_are_groups_of_their_own_and_not_one_cluster_of_noise() -> None:
     alone = Table({"a": [1, 0, 0], "b": [0, 1, 0], "c": [0, 0, 1]})
-    assert merge(["a", "b", "c"], embedder=alone).groups.tolist() == [0, 1, 2]
+    assert merge(["a", "b", "c"], embedder=alone, merge="paper").groups.tolist() == [0, 1, 2]
 
 
 def test_single_chains_as_dbscan_does_and_complete_does_not() -> None:
     chain = Table({"a": angle(0), "b": angle(15), "c": angle(30), "z": angle(90)})
-    found = merge(["z", "a", "b", "c"], embedder=chain)
+    found = merge(["z", "a", "b", "c"], embedder=chain, merge="paper")
     assert found.groups.tolist() == [0, 1, 1, 1]
     assert found.evidence[1:].tolist() == pytest.approx([np.cos(np.radians(15))] * 3)
     assert np.isnan(found.evidence[0])
-    assert merge(["a", "b", "c"], embedder=chain, linkage="complete").groups.max() == 1
+    assert merge(["a", "b", "c"], embedder=chain, merge="paper", linkage="complete").groups.max() == 1
 
 
 def test_vectors_are_named_and_never_made_up_in_silence() -> None:
-    found = merge(["a"], embedder=Table({"a": [1.0]}))
+    found = merge(["a"], embedder=Table({"a": [1.0]}), merge="paper")
     assert found.embedder == "table"
     assert "`table`" in found.notes[0]
     assert any("`--neighbors auto` is `exact`" in note for note in found.notes)
@@ -188,9 +188,11 @@ def test_repeats_and_order_do_not_change_the_groups() -> None:
     vectors = Table({f"t{n}": rng.normal(size=3).tolist() for n in range(60)})
     tags = list(vectors.vectors)
     for linkage in ("single", "complete"):
-        there, back = (merge(order, embedder=vectors, linkage=linkage).groups for order in (tags, tags[::-1]))
+        there, back = (
+            merge(order, embedder=vectors, merge="paper", linkage=linkage).groups for order in (tags, tags[::-1])
+        )
         assert (there[:, None] == there).tolist() == (back[::-1, None] == back[::-1]).tolist()
-    twice = merge(["t1", "t2", "t1"], embedder=Table({"t1": [1, 0], "t2": [0, 1]}))
+    twice = merge(["t1", "t2", "t1"], embedder=Table({"t1": [1, 0], "t2": [0, 1]}), merge="paper")
     assert twice.groups.tolist() == [0, 1, 0]
     assert twice.evidence[[0, 2]].tolist() == [1.0, 1.0]
 
@@ -217,15 +219,17 @@ def fails_half_way(texts: Sequence[str]) -> Any:
         (fails_half_way, ProviderError, "gone after 2 of 3"),
     ],
 )
-def test_a_broken_embedder_is_told_where(answer: Any, error: type[Exception], message: str) -> None:
+@pytest.mark.parametrize("way", ["paper", "guarded"])
+def test_a_broken_embedder_is_told_where(way: Any, answer: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        merge(["a", "b", "c"], embedder=Broken(answer))
+        merge(["a", "b", "c"], embedder=Broken(answer), merge=way)
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         {"linkage": "average"},
+        {"merge": "careful"},
         {"neighbors": "faiss"},
         {"max_cosine_distance": -0.1},
         {"max_cosine_distance": float("nan")},
@@ -263,9 +267,9 @@ def test_a_sentence_transformers_model_is_asked_for_surfaces(monkeypatch: pytest
     module = types.ModuleType("sentence_transformers")
     module.SentenceTransformer = Model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    assert merge(["aa", "bb", ""], embedder="sentence-transformers:a/model").groups.tolist() == [0, 0, 1]
+    assert merge(["aa", "bb", ""], embedder="sentence-transformers:a/model", merge="paper").groups.tolist() == [0, 0, 1]
     with pytest.raises(ConfigError, match="embedder `sentence-transformers:absent`: no model"):
-        merge(["a"], embedder="sentence-transformers:absent")
+        merge(["a", "b"], embedder="sentence-transformers:absent")
     (tmp_path / "weights").write_bytes(b"1")
     before = SentenceTransformersEmbedder(str(tmp_path)).identity
     (tmp_path / "weights").write_bytes(b"2")

@@ -106,9 +106,14 @@ NORMALIZE: dict[str, dict[str, Any]] = {
     },
     "embedder_key_file": {"metavar": "FILE", "help": "The file with its API key (default: OPENAI_API_KEY)."},
     "answers": {"metavar": "PATH", "help": "Store of paid answers and vectors (default RUN/answers.sqlite)."},
+    "merge": {
+        "type": click.Choice(["paper", "guarded"]),
+        "help": "With a model: `guarded` (default) merges near tags only where no guard objects (numbers, opposites, "
+        "direction, one more word) and what differs means the same; `paper` (default of PhraseBERT) by distance alone.",
+    },
     "linkage": {
         "type": click.Choice(["single", "complete"]),
-        "help": "How near tags form groups (default single: the paper's DBSCAN).",
+        "help": "How near tags form groups with `--merge paper` (default single: DBSCAN).",
     },
     "neighbors": {"type": click.Choice(["auto", "exact", "hnsw"]), "help": "How near tags are found (default auto)."},
     "stemmer": {

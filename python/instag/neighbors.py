@@ -68,7 +68,7 @@ def _exact(units: NDArray[np.float32], least: float) -> tuple[NDArray[np.uint32]
         a, b = np.nonzero(block >= least)
         above = b > a
         total += int(above.sum())
-        _check_total(total)
+        check_total(total)
         found_a.append((a[above] + start).astype(np.uint32))
         found_b.append((b[above] + start).astype(np.uint32))
     return np.concatenate(found_a), np.concatenate(found_b)
@@ -100,7 +100,7 @@ def _hnsw(units: NDArray[np.float32], least: float) -> tuple[NDArray[np.uint32],
         full = within.all(axis=1) & (k < rows)
         done = within & ~full[:, None]
         total += int(done.sum())
-        _check_total((total + int(full.sum()) * k) // 2)  # the full ones hold at least k each
+        check_total((total + int(full.sum()) * k) // 2)  # the full ones hold at least k each
         at, column = np.nonzero(done)
         ends = np.stack([asked[at], labels[at, column].astype(np.int64)])
         found.append(np.sort(ends, axis=0)[:, ends[0] != ends[1]])
@@ -110,7 +110,8 @@ def _hnsw(units: NDArray[np.float32], least: float) -> tuple[NDArray[np.uint32],
     return (codes // rows).astype(np.uint32), (codes % rows).astype(np.uint32)
 
 
-def _check_total(total: int) -> None:
+def check_total(total: int) -> None:
+    """Refuses a distance within which more than `MAX_PAIRS` pairs lie."""
     if total > MAX_PAIRS:
         raise DataError(
             f"more than {MAX_PAIRS:,} pairs of tags lie within the distance",

@@ -12,7 +12,7 @@ from instag.memory import require
 from instag.normalize_settings import STEPS, NormalizeSettings
 from instag.normalize_steps import Rows, Steps
 from instag.overrides import Overrides
-from instag.semantic import Linkage, Neighbors
+from instag.semantic import Linkage, Merge, Neighbors
 from instag.shards import TagShards
 from instag.table import FROM_SERIES, TagTable
 
@@ -29,7 +29,7 @@ _DEFAULTS = NormalizeSettings()
 _SETTINGS_OF = {
     "frequency": ("min_count",),
     "rule": ("stemmer", "paper_rules"),
-    "semantic": ("embedder", "max_cosine_distance", "linkage", "neighbors"),
+    "semantic": ("embedder", "max_cosine_distance", "merge", "linkage", "neighbors"),
     "association": ("min_rule_count", "min_rule_confidence"),
 }
 
@@ -42,8 +42,8 @@ class Normalization(Generic[Rows]):
     by count descending, then bytewise: `raw`, `count`, `step` (the last step that changed its name: `rule`, `semantic`,
     `association`, `override`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag,
     null where dropped), `by` (the stemmer of `rule`, the embedder of `semantic`), `round` (association), `evidence`
-    (the cosine or the confidence), `reason` (why `lexical` merged it: the rules without which it would have stayed,
-    joined by +, see docs/semantics.md; of an `override` `merge`, `apart`, `drop` or `rename`). `steps`: one row a step
+    (the cosine or the confidence), `reason` (why: the rules of `lexical` without which it would have stayed, joined by +,
+    or `cosine`, see docs/semantics.md; of an `override` `merge`, `apart`, `drop` or `rename`). `steps`: one row a step
     that ran: `step`, `tags` (distinct, left after it), `occurrences` (left in all rows). `notes`: lines for people.
     `limits`: the least `cosine` of a model's merges, the least `confidence` and `rule_count` of an association.
     """
@@ -76,6 +76,7 @@ def normalize(
     min_rule_count: int = 40,
     min_rule_confidence: float = 0.99,
     embedder: str | Embedder = "lexical",
+    merge: Merge | None = None,
     linkage: Linkage = "single",
     neighbors: Neighbors = "auto",
     stemmer: str = "inflection",
@@ -87,8 +88,8 @@ def normalize(
 
     `frequency` drops raw strings in fewer than `min_count` rows (give one row a query). `rule` merges tags of one rule
     form (see `stemmer`, `paper_rules` and docs/method.md). `semantic` merges names within `max_cosine_distance` (None:
-    the embedder's own). `association` merges A into B where at least `min_rule_count` rows hold both and they are
-    `min_rule_confidence` of A's rows, round after round. A group is called by its most frequent raw surface (ties:
+    the embedder's own), by guards beside the model unless `merge` is `paper` (`merge_semantic`). `association` merges A
+    into B where at least `min_rule_count` rows hold both and they are `min_rule_confidence` of A's rows, round after round. A group is called by its most frequent raw surface (ties:
     shorter, then bytewise), after an association by the consequent. `overrides`, a file or an object, are a person's
     word before all of these (docs/overrides.md). Rows keep their order; a row may end empty.
     Linear in the ids for each step, string work once a distinct tag. Raises `ConfigError` for a setting outside its
@@ -110,6 +111,7 @@ def normalize(
         min_rule_count=min_rule_count,
         min_rule_confidence=min_rule_confidence,
         embedder=embedder,
+        merge=merge,
         linkage=linkage,
         neighbors=neighbors,
         stemmer=stemmer,

@@ -11,7 +11,7 @@ import numpy as np
 from instag import _core
 from instag.embedders import resolve
 from instag.errors import ConfigError
-from instag.semantic import WIDEST_DISTANCE, Linkage, Neighbors
+from instag.semantic import WIDEST_DISTANCE, Linkage, Merge, Neighbors
 
 if TYPE_CHECKING:
     from instag.embedders import Embedder
@@ -34,6 +34,7 @@ class NormalizeSettings:
     min_rule_count: int = 40
     min_rule_confidence: float = 0.99
     embedder: str | Embedder = "lexical"
+    merge: Merge | None = None
     linkage: Linkage = "single"
     neighbors: Neighbors = "auto"
     stemmer: str = "inflection"
@@ -58,6 +59,8 @@ class NormalizeSettings:
         object.__setattr__(self, "skip", tuple(self.skip))
         for step in self.skip:
             _check_choice("skip", step, STEPS)
+        if self.merge is not None:
+            _check_choice("merge", self.merge, get_args(Merge))
         _check_choice("linkage", self.linkage, get_args(Linkage))
         _check_choice("neighbors", self.neighbors, get_args(Neighbors))
         resolve(self.embedder)

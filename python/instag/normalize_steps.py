@@ -9,7 +9,6 @@ import numpy as np
 
 from instag import _core
 from instag.association import merge_associations
-from instag.embedders import Lexical, resolve
 from instag.errors import ConfigError
 from instag.normalize_settings import STEPS, NormalizeSettings
 from instag.overrides import Overrides
@@ -107,6 +106,7 @@ class Steps(Generic[Rows]):
             self.tag_counts,
             embedder=settings.embedder,
             max_cosine_distance=settings.max_cosine_distance,
+            merge=settings.merge,
             linkage=settings.linkage,
             neighbors=settings.neighbors,
         )
@@ -115,14 +115,10 @@ class Steps(Generic[Rows]):
         self.notes.append(f"semantic: embedder `{merged.embedder}`{distance}")
         self.notes += [f"semantic: {note}" for note in merged.notes]
         groups, left = parted(np.asarray(merged.groups, np.int64), self._sides(), self._surface_places())
-        reasons = None
-        embedder = resolve(settings.embedder)
-        if not isinstance(embedder, Lexical):
+        if merged.max_cosine_distance:
             self.limits["cosine"] = 1 - merged.max_cosine_distance
-        else:
-            into = self._leaders(groups)[groups]
-            reasons = embedder.reasons(self.raw.gather(self.names).to_list(), into)
-        self._merge("semantic", groups, evidence=np.asarray(merged.evidence), reasons=reasons, left=left)
+        evidence, reasons = merged.told(self.raw.gather(self.names).to_list(), self._leaders(groups)[groups])
+        self._merge("semantic", groups, evidence=evidence, reasons=reasons, left=left)
 
     def merge(self) -> None:
         """Makes one tag of what a person merged, called by the last name of the list."""
