@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import oracle_guarded
 from instag import DataError, TagTable, _core, normalize
 from instag.embedders import Lexical
-from instag.guarded import Guarded, Thresholds, merge_guarded
+from instag.guarded import Guarded, merge_guarded
 from instag.guards import differences
 from instag.semantic import SemanticMerge, merge_semantic
 
@@ -194,7 +194,6 @@ def test_the_default_is_guarded_but_for_the_model_of_the_paper() -> None:
 def test_thresholds_are_said_to_be_measured_or_not() -> None:
     made = merge_semantic(["a b", "c d"], np.array([1, 1]), embedder=Meaning())
     assert any("none were measured for this one" in note for note in made.notes)
-    assert Thresholds(0.3, 0.8).max_cosine_distance == 0.3
 
 
 def test_sides_of_other_lengths_and_hostile_arrays_are_refused() -> None:

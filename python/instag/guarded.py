@@ -23,24 +23,6 @@ from instag.table import places
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-class Thresholds(NamedTuple):
-    """What suits a model: how far two tags may be apart, and how near the words must be in which they differ."""
-
-    max_cosine_distance: float
-    min_differing_cosine: float
-
-
-# Fitted on the even half of the labelled pairs (benches/guarded.py); `CAREFUL` is for a model that was not measured.
-THRESHOLDS = {"all-MiniLM-L6-v2": Thresholds(0.30, 0.80), "wordllama": Thresholds(0.20, 0.85)}
-CAREFUL = Thresholds(0.20, 0.85)
-
-
-def thresholds_of(identity: str) -> Thresholds | None:
-    """The measured thresholds of the model that an identity names; None for another one."""
-    return next((found for name, found in THRESHOLDS.items() if name in identity), None)
-
-
 # Items of the same numbers up to this many are compared one by one, without a matrix product for each few of them.
 FEW = 64
 # Letters of Latin script, and whatever is no letter; checked letter by letter only where a tag is not plain ASCII.

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from instag import _core
+from instag import _core, thresholds
 from instag.embedders import PHRASE_BERT, Embedder, Lexical, embed, resolve
 from instag.errors import ConfigError, DataError
-from instag.guarded import CAREFUL, Guarded, merge_guarded, thresholds_of
+from instag.guarded import Guarded, merge_guarded
 from instag.neighbors import Pairs, pairs_within
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def merge_semantic(
     `counts` are the surfaces' occurrences. `embedder` is `lexical` (no model: exact keys, evidence 1.0, no distance),
     `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`, or an `Embedder`. `merge` is how a model merges: `guarded`
     (`instag.guarded`; the default but for PhraseBERT) begins with the groups of `lexical` and goes beyond them where no
-    guard objects, `paper` takes the distance alone, linked by `linkage`. `single` linkage is DBSCAN with one sample a cluster, the paper's: an isolated tag is its own group,
-    never noise; `complete` asks every pair of a group to be within the distance, and equal cosines merge in bytewise
+    guard objects, `paper` takes the distance alone, linked by `linkage`. `single` linkage is DBSCAN with one sample a
+    cluster, the paper's: an isolated tag is its own group, never noise; `complete` asks every pair of a group to be within the distance, and equal cosines merge in bytewise
     order of the surfaces. The groups do not depend on the order of the surfaces, on threads or on BLAS. Raises
     `ConfigError` for a setting outside its domain, `ProviderError` or `DataError` where an embedder fails. Cost: linear
     for `lexical`, that of `pairs_within` otherwise. Source: arXiv 2308.07074, section 3.2.
@@ -151,8 +151,8 @@ def _guarded(
     neighbors: Neighbors,
 ) -> SemanticMerge:
     """`merge_guarded` on the distinct surfaces in bytewise order, and what to tell of it."""
-    known = thresholds_of(embedder.identity)
-    fitted = known or CAREFUL
+    known = thresholds.of(embedder.identity)
+    fitted = known or thresholds.CAREFUL
     distance = float(fitted.max_cosine_distance if max_cosine_distance is None else max_cosine_distance)
     distinct, at = _distinct(surfaces)
     summed = np.zeros(len(distinct), np.int64)
@@ -168,11 +168,9 @@ def _guarded(
     repeated = np.bincount(at, minlength=len(distinct)) > 1
     evidence = np.where(repeated & np.isnan(found.evidence), 1.0, found.evidence)[at]
     notes = _told_of_guards(found, embedder.identity, distance, fitted.min_differing_cosine)
+    notes.append(f"thresholds: {fitted.source}")
     if known is None:
-        notes.append(
-            "thresholds belong to a model, and none were measured for this one: careful ones were taken; look at the "
-            "merges of lowest evidence in the ledger"
-        )
+        notes.append("thresholds belong to a model: look at the merges of lowest evidence (`instag merges`)")
     if linkage != "single":
         notes.append("`linkage` is for `--merge paper`: a guarded merge is complete linkage")
     return SemanticMerge(_by_first(found.groups[at]), evidence, notes, embedder.identity, distance, found.keys[at])
