@@ -46,7 +46,7 @@ def imported(instag: Instag, folder: Path, tags: list[str] = TAGS) -> Path:
 
 def normalize(instag: Instag, run: Path, embedder: str, *flags: str) -> Said:
     skip = ["--skip", "rule", "--skip", "association"]
-    return instag("normalize", run, "--embedder", embedder, "--min-count", "1", *skip, *flags)
+    return instag("normalize", run, "--embedder", embedder, "--merge", "paper", "--min-count", "1", *skip, *flags)
 
 
 def files(run: Path) -> dict[str, bytes]:

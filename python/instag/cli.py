@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from instag.errors import InstagError
-from instag.flags import NORMALIZE, SELECT, TAG, said, with_flags
+from instag.flags import CALIBRATE, NORMALIZE, SELECT, TAG, said, with_flags
 from instag.memory import peak_memory_bytes
 from instag.progress import Talk, shown_lines
 
@@ -30,7 +30,8 @@ class _InOrder(click.Group):
         return sorted(self.commands, key=_ORDER.index)
 
 
-_ORDER = ["run", "tag", "import", "normalize", "merges", "analyze", "select", "export", "show", "answers", "bench"]
+_ORDER = ["run", "tag", "import", "normalize", "merges", "calibrate", "analyze"]
+_ORDER += ["select", "export", "show", "answers", "bench"]
 
 
 @click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -124,6 +125,32 @@ def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     from instag import stages
 
     _finish(stages.normalize_stage(run, said(options, NORMALIZE), Talk(quiet=quiet)), as_json)
+
+
+@cli.command()
+@with_flags(CALIBRATE)
+def calibrate(as_json: bool, quiet: bool, **options: Any) -> None:
+    """Fit the thresholds of an embedder on labelled pairs.
+
+    Thresholds belong to a model: at what cosine do its tags mean the same? FILE has a pair of tags a line, and whether
+    they do (JSON lines, CSV or Parquet):
+
+    \b
+      {"a": "front-end", "b": "frontend", "same": true}
+      {"a": "json to csv", "b": "csv to json", "same": false}
+
+    \b
+      instag calibrate --embedder sentence-transformers:all-MiniLM-L6-v2 --pairs pairs.jsonl
+
+    The thresholds that merge the most pairs rightly at the precision asked for go into `instag-thresholds.toml`, which
+    `instag normalize --merge guarded` reads in the current folder, or where INSTAG_THRESHOLDS names it. Their figures
+    are told on the pairs that they were fitted on, and on pairs held out that share no tag with these. Give the hard
+    pairs too, and as many as you can: where they are too few to tell (a precision of 0.95 takes 73 right merges), where
+    no thresholds reach the precision or where it does not hold on held-out pairs, it says so and stores nothing.
+    """  # noqa: D301 - click reads the backspace
+    from instag.calibrating import calibrate_command
+
+    _finish(calibrate_command(said(options, CALIBRATE), Talk(quiet=quiet)), as_json)
 
 
 @cli.command()

@@ -131,6 +131,15 @@ NORMALIZE: dict[str, dict[str, Any]] = {
     },
     "skip": {"multiple": True, "type": click.Choice(_STEPS), "help": "Leave a step out; may be repeated."},
 }
+CALIBRATE: dict[str, dict[str, Any]] = {
+    "embedder": {"required": True, "metavar": "NAME", "help": "As for `instag normalize`, but `lexical`."},
+    "pairs": {"required": True, "metavar": "FILE", "help": "Labelled pairs: the columns `a`, `b`, `same`."},
+    "precision": {"type": float, "metavar": "P", "help": "Share of merges that must be right (default 0.95)."},
+    "folds": {"type": int, "metavar": "N", "help": "Parts that are held out in turn (default 5)."},
+    "out": {"metavar": "FILE", "help": "Where the thresholds go (default instag-thresholds.toml)."},
+    **{name: NORMALIZE[name] for name in ("embedder_base_url", "embedder_key_file")},
+    "answers": {"metavar": "PATH", "help": "Store that keeps vectors (default: they are not kept)."},
+}
 SELECT: dict[str, dict[str, Any]] = {
     "k": {"type": int, "metavar": "N", "help": "Samples to select (default 6000)."},
     "method": {
