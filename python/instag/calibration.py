@@ -123,7 +123,8 @@ def calibrate(
         raise DataError(
             f"no thresholds reach a precision of {precision:g} on these pairs: the best that merge {least:,} and more "
             f"have {closest.precision:.3f} ({closest.interval[0]:.3f} - {closest.interval[1]:.3f})",
-            hint="ask for less (`--precision`), or take another embedder: this one does not tell these pairs apart",
+            hint="ask for less (`--precision`), take another embedder: this one does not tell these pairs apart"
+            + (f", or give more that are not the same: one weighs {weight:.1f} now" if weight > 1 else ""),
         )
     held_out = Figures(0, 0, 0, weight)
     for fold in range(count):
