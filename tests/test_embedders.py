@@ -76,7 +76,7 @@ def test_rows_come_in_the_order_of_the_texts(endpoint: Any) -> None:
 def test_tags_merge_through_an_endpoint(endpoint: Any) -> None:
     embedder, asked = endpoint(vectors)
     tags = ["aaaaa", "bbbbb", "a"]
-    merge = merge_semantic(tags, np.ones(3, dtype=np.int64), embedder=embedder, max_cosine_distance=0.05)
+    merge = merge_semantic(tags, np.ones(3, dtype=np.int64), embedder=embedder, max_cosine_distance=0.05, merge="paper")
     assert merge.groups.tolist() == [0, 0, 1]
     assert merge.embedder == "openai:m"
     assert sorted(text for request in asked for text in request["input"]) == sorted(tags)

@@ -93,7 +93,7 @@ def test_normalize_keeps_vectors_in_the_store_of_the_run(serve: Serve, tmp_path:
     (tmp_path / "tagged.jsonl").write_text("\n".join(rows))
     run = tmp_path / "run"
     assert instag("import", tmp_path / "tagged.jsonl", "--run", run).code == 0
-    flags = ["--embedder", "openai:m", "--embedder-base-url", served.base_url, "--min-count", "1"]
+    flags = ["--embedder", "openai:m", "--embedder-base-url", served.base_url, "--min-count", "1", "--merge", "paper"]
     flags += ["--embedder-key-file", str(tmp_path / "key")]
     assert instag("normalize", run, *flags).code == 0
     assert served.stats()["texts_embedded"] == 32

@@ -203,7 +203,7 @@ def test_a_bad_one_is_told_with_row_and_text_and_nothing_is_merged(instag: Insta
     ("embed", "message"),
     [
         ("[[1] * (2 + (len(texts) != 1024)) for _ in texts]", "row 1024 (`tag 192`) has 3 numbers, the rows before 2"),
-        ("[[1, hash(texts[1]) % 1000 - 500] for _ in texts]", "row 0 (`tag 0`) got another vector when it was asked"),
+        ("[[1, float(texts[0] == 'tag 0')] for _ in texts]", "row 0 (`tag 0`) got another vector when it was asked"),
         ("[[1, 1]] * 1024 if texts[0] == 'tag 0' else 1 / 0", "failed on rows 1024 to 2048 (`tag 192` and on)"),
         ("[[1, float(text != 'tag 2000')][::-1] for text in texts]", "None"),
         (
