@@ -31,7 +31,7 @@ def doubts(*rows: tuple[str, str | None, int, str, str | None, float | None], **
 
 
 def test_the_closest_calls_come_first() -> None:
-    merged = normalize(table_of(ROWS), min_count=1, skip=["association"]).merges()
+    merged = normalize(table_of(ROWS), min_count=1, stemmer="porter", skip=["association"]).merges()
     assert merged.select("raw", "into", "step", "doubt").rows() == [
         ("optimize code", "code optimization", "semantic", 0.7),
         ("universe", "university", "rule", 0.5),
@@ -107,7 +107,8 @@ def test_an_unknown_order_is_refused() -> None:
 
 
 def test_by_a_model_the_farthest_cosine_comes_first() -> None:
-    made = normalize(table_of([["ab", "ac", "b"]]), min_count=1, skip=["association"], embedder=FirstLetter())
+    settings: dict[str, Any] = {"min_count": 1, "skip": ["association"], "embedder": FirstLetter(), "merge": "paper"}
+    made = normalize(table_of([["ab", "ac", "b"]]), **settings)
     assert made.merges().select("raw", "by", "evidence", "doubt").rows() == [("ac", "first-letter", 1.0, 0.0)]
     assert made.limits == {"cosine": 0.95}
 
@@ -135,7 +136,7 @@ def test_the_command_lists_them(instag: Instag, tmp_path: Path) -> None:
     (tmp_path / "tagged.jsonl").write_text("\n".join(json.dumps({"tags": row}) for row in ROWS))
     assert instag("import", tmp_path / "tagged.jsonl", "--run", run).code == 0
     assert "hint: run `instag normalize` first" in instag("merges", run).err
-    assert instag("normalize", run, "--min-count", 1, "--min-rule-count", 40).code == 0
+    assert instag("normalize", run, "--min-count", 1, "--min-rule-count", 40, "--stemmer", "porter").code == 0
     told = instag("merges", run)
     assert [line.split()[0] for line in told.out.splitlines()] == ["doubt", "0.70", "0.50", "0.15", "0.00"]
     assert "universe" in instag("merges", run, "--step", "rule", "--limit", 1).out

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import instag as package
 import oracle
@@ -51,7 +54,8 @@ def test_mapping_equals_the_twin(
     old_rows: list[list[str]], rows: list[list[str]], said: Overrides, min_count: int, by_model: bool, split: Split
 ) -> None:
     settings: dict[str, Any] = {"min_count": min_count, "min_rule_count": 2, "min_rule_confidence": 0.75}
-    settings |= {"embedder": FirstLetter()} if by_model else {"skip": ("semantic",)}
+    settings |= {"stemmer": "porter"}
+    settings |= {"embedder": FirstLetter(), "merge": "paper"} if by_model else {"skip": ("semantic",)}
     try:
         old = normalize(table_of(old_rows), **settings, overrides=said)
     except package.ConfigError:  # a name that is there already
@@ -221,3 +225,31 @@ def test_real_tags_of_later_years(data: Path) -> None:
     into = dict(made.ledger.filter(pl.col("step") != "unseen").select("raw", "into").drop_nulls().iter_rows())
     same = sum(whole[raw] == tag for raw, tag in into.items())
     assert same / len(into) > 0.97  # the others are called by another spelling, or were joined through new ones
+
+
+class ByTopic:
+    """An embedder to which all tags of one topic mean the same: guards decide among them."""
+
+    identity = "by-topic"
+    max_cosine_distance = 0.05
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        topics = ["sort", "edit", "python"]
+        of_text = [next((at for at, topic in enumerate(topics) if topic in text), 3) for text in texts]
+        return np.eye(4, dtype=np.float32)[of_text]
+
+
+def test_guards_keep_new_tags_apart_too() -> None:
+    old = normalize(table_of([["photo editing", "python 2", "sorting ascending", "数学"]]), min_count=1)
+    settings: dict[str, Any] = {"min_count": 1, "embedder": ByTopic()}
+    rows = [["image editing", "editing of photos", "python 3", "sorting descending", "算术"]]
+    made = map_to_vocabulary(table_of(rows), vocabulary_of(old, **settings))
+    assert {raw: told for raw, *told in made.ledger.select("raw", "into", "evidence", "reason").iter_rows()} == {
+        "image editing": ["photo editing", 1.0, "cosine"],
+        "editing of photos": ["photo editing", 1.0, "plural+function word+word order"],
+        "python 3": [None, None, None],
+        "sorting descending": [None, None, None],
+        "算术": [None, None, None],  # in a script that the model is not known to speak
+    }
+    by_model = map_to_vocabulary(table_of(rows), vocabulary_of(old, **settings, merge="paper"))
+    assert len(by_model.unseen) == 0

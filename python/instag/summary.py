@@ -98,8 +98,11 @@ def _drift(known: Mapping[str, Any], talk: Talk) -> None:
     )
     talk.line(
         f"  unseen: {known['unseen_tags']:,} raw tags, {known['unseen_occurrences']:.2%} of the occurrences, in "
-        f"{known['queries_with_unseen']:.2%} of the queries; {known['dropped_occurrences']:.2%} of them were "
-        f"dropped there already; {known['queries_left_without_tags']:.2%} of the queries are left with no tag"
+        f"{known['queries_with_unseen']:.2%} of the queries"
+    )
+    talk.line(
+        f"  dropped, as the vocabulary did: {known['dropped_occurrences']:.2%} of the occurrences; "
+        f"{known['queries_left_without_tags']:.2%} of the queries are left with no tag"
     )
     new, back = known["new_frequent"], anew["rare_before"]
     listed = named(known["new_frequent_listed"], new)

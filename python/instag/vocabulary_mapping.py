@@ -6,24 +6,30 @@ docs/vocabulary.md is the contract. Strings are looked at once a distinct raw ta
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 
-from instag import _core
+from instag import _core, thresholds
 from instag.embedders import Embedder, Lexical, embed, resolve
 from instag.errors import DataError
+from instag.guarded import LATIN
+from instag.guarded import _differing_cosines as differing_cosines
+from instag.guards import differences_of
 from instag.neighbors import pairs_within
 from instag.normalize_settings import NormalizeSettings
 from instag.normalize_steps import Rows, by_surface
+from instag.semantic import merge_of
 from instag.shards import DROPPED, TagShards
 from instag.table import FROM_SERIES, TagTable
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
+
+    from instag.semantic import Merge
 
 UNSEEN = "unseen"
 NEAR_PAIRS = 300_000  # names compared, at most, to tell the tags near unseen ones: about a second
@@ -34,12 +40,24 @@ LISTED = 20  # tags of a kind that a summary names
 class Vocabulary:
     """What a normalization decided, for other tags to go through: its `ledger`, its `tags`, its `settings`.
 
-    `tags` has `tag` and `count`; a tag's id is its row. An embedder other than `lexical` is the object itself.
+    `tags` has `tag` and `count`; a tag's id is its row. An embedder other than `lexical` is the object itself; `limits`
+    are those of the `Normalization`.
     """
 
     ledger: pl.DataFrame
     tags: pl.DataFrame
     settings: NormalizeSettings
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    def max_cosine_distance(self, embedder: Embedder) -> float:
+        """The distance that a model's merges were within: the one set, else what the vocabulary tells."""
+        if self.settings.max_cosine_distance is not None:
+            return self.settings.max_cosine_distance
+        if "cosine" in self.limits:
+            return 1 - self.limits["cosine"]
+        if merge_of(self.settings.merge, embedder.identity) == "guarded":
+            return (thresholds.of(embedder.identity) or thresholds.CAREFUL).max_cosine_distance
+        return float(embedder.max_cosine_distance)
 
     def __post_init__(self) -> None:
         for name, columns in (("ledger", ("raw", "count", "step", "into")), ("tags", ("tag", "count"))):
@@ -167,17 +185,22 @@ class _Mapping:
         alive, new = self.alive[known_at], self.raw.gather(at)
         known, size = alive["raw"], len(alive)
         place = by_surface(known, alive["count"].to_numpy())
-        evidence, reasons = np.ones(len(at)), [""] * len(at)
-        if isinstance(embedder, Lexical):
-            names = [*known, *new]
-            keys = pl.Series(embedder.keys(names), dtype=pl.String).rank("dense").cast(pl.Int64).to_numpy()
+        evidence, reasons, best = np.ones(len(at)), [""] * len(at), np.full(len(at), -1)
+        guarded = not isinstance(embedder, Lexical) and merge_of(settings.merge, embedder.identity) == "guarded"
+        if isinstance(embedder, Lexical) or guarded:
+            names, lexical = [*known, *new], Lexical()
+            keys = pl.Series(lexical.keys(names), dtype=pl.String).rank("dense").cast(pl.Int64).to_numpy()
             best = _best_of_group(keys[:size], keys[size:], place)
             into = np.where(best >= 0, best, np.arange(size, len(names)))
-            reasons = embedder.reasons(names, np.append(np.arange(size), into))[size:]
-        else:
-            distance = settings.max_cosine_distance
-            radius = embedder.max_cosine_distance if distance is None else distance
-            best, evidence = _nearest(known.to_list(), new.to_list(), place, embedder, radius, settings.neighbors)
+            reasons = lexical.reasons(names, np.append(np.arange(size), into))[size:]
+        if not isinstance(embedder, Lexical):
+            rest = np.flatnonzero(best < 0)
+            radius = self.vocabulary.max_cosine_distance(embedder)
+            kind = "guarded" if guarded else "paper"
+            near = _nearest(known.to_list(), new.gather(rest).to_list(), place, embedder, radius, settings, kind)
+            best[rest], evidence[rest] = near
+            for hit in rest[near[0] >= 0].tolist() if guarded else ():
+                reasons[hit] = "cosine"
         self._join(at[best >= 0], known_at[best[best >= 0]])
         self._step("semantic", by=embedder.identity, at=at, evidence=evidence, reasons=reasons)
 
@@ -302,22 +325,40 @@ def _best_of_group(known: NDArray[np.int64], new: NDArray[np.int64], place: NDAr
 
 
 def _nearest(
-    known: list[str], new: list[str], place: NDArray[np.int64], embedder: Embedder, radius: float, neighbors: Any
+    known: list[str],
+    new: list[str],
+    place: NDArray[np.int64],
+    embedder: Embedder,
+    radius: float,
+    settings: NormalizeSettings,
+    merge: Merge,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """For each new tag the known one of highest cosine within the radius (ties: first by `place`), and the cosine."""
+    """For each new tag the known one of highest cosine within the radius (ties: first by `place`), and the cosine.
+
+    Guarded, no pair counts that a guard keeps apart or whose differing words are too far from each other, and tags of
+    other scripts than Latin only count where the model is multilingual.
+    """
     best, evidence = np.full(len(new), -1), np.ones(len(new))
-    if not known or not new:
+    names, multilingual = [*known, *new], getattr(embedder, "multilingual", False)
+    asked = [at for at, name in enumerate(names) if merge == "paper" or multilingual or LATIN.fullmatch(name)]
+    if not known or not new or not asked:
         return best, evidence
-    names = np.array([*known, *new], dtype=object)
-    order = np.array(sorted(range(len(names)), key=lambda at: str(names[at]).encode()))
-    pairs = pairs_within(embed(embedder, [str(name) for name in names[order]]), radius, method=neighbors)
+    order = np.array(sorted(asked, key=lambda at: names[at].encode()))
+    pairs = pairs_within(embed(embedder, [names[at] for at in order.tolist()]), radius, method=settings.neighbors)
     a, b = order[pairs.a], order[pairs.b]
     a, b = np.minimum(a, b), np.maximum(a, b)
     across = (a < len(known)) & (b >= len(known))
-    a, b, cosines = a[across], b[across] - len(known), pairs.cosines[across]
+    a, b, cosines = a[across], b[across], pairs.cosines[across]
+    if merge == "guarded":
+        told = differences_of(names, a.astype(np.uint32), b.astype(np.uint32))
+        free = (told.veto == "").to_numpy()
+        limit = (thresholds.of(embedder.identity) or thresholds.CAREFUL).min_differing_cosine
+        texts = told.left.filter(free).to_list(), told.right.filter(free).to_list()
+        free[free] = differing_cosines(embedder, *texts) >= limit
+        a, b, cosines = a[free], b[free], cosines[free]
     by_merit = np.lexsort((place[a], -cosines, b))
     first = by_merit[np.unique(b[by_merit], return_index=True)[1]]
-    best[b[first]], evidence[b[first]] = a[first], cosines[first]
+    best[b[first] - len(known)], evidence[b[first] - len(known)] = a[first], cosines[first]
     return best, evidence
 
 

@@ -31,7 +31,8 @@ def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> d
     def make(out: Output) -> None:
         import polars as pl
 
-        known = Vocabulary(other.table("normalize", "ledger"), other.table("normalize", "tags"), settings)
+        limits = other.need("normalize")["counts"].get("limits", {})
+        known = Vocabulary(other.table("normalize", "ledger"), other.table("normalize", "tags"), settings, limits)
         rows: Any = tag_rows(run, "tag", "queries")
         made = map_to_vocabulary(rows, known)
         write_rows(out, renamed_parts(run, "tag", made.table), single=not run.has("tag", "rows"))
@@ -44,7 +45,7 @@ def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> d
             "steps": made.steps.to_dicts(),
             "ledger": dict(made.ledger["step"].value_counts().sort("step").rows()),
             "examples": examples.select("step", "raw", "into", "reason").to_dicts(),
-            "limits": other.need("normalize")["counts"].get("limits", {}),
+            "limits": limits,
             "vocabulary": {"run": str(other.path), "tags": len(known.tags), **made.drift},
         }
         out.notes += [label_of(run), *made.notes]
