@@ -105,7 +105,7 @@ def _doubt(
         return 0.0
     if step == "rule":
         return _of_stems(raw, into)
-    if reason:
+    if reason and reason != "cosine":  # by `lexical`
         trust = 1.0
         for rule in reason.split("+"):
             trust *= 1 - REASON_DOUBT.get(rule, UNKNOWN_REASON)

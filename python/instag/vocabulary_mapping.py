@@ -196,7 +196,7 @@ class _Mapping:
         if not isinstance(embedder, Lexical):
             rest = np.flatnonzero(best < 0)
             radius = self.vocabulary.max_cosine_distance(embedder)
-            kind = "guarded" if guarded else "paper"
+            kind: Merge = "guarded" if guarded else "paper"
             near = _nearest(known.to_list(), new.gather(rest).to_list(), place, embedder, radius, settings, kind)
             best[rest], evidence[rest] = near
             for hit in rest[near[0] >= 0].tolist() if guarded else ():
