@@ -329,6 +329,9 @@ pub fn reasons<S: AsRef<str> + Sync>(tags: &[S], into: &[u32]) -> Result<Vec<Str
     if let Some(row) = into.iter().position(|&into| into as usize >= tags.len()) {
         return Err(Error::Id { row, id: into[row], size: tags.len() });
     }
+    if into.iter().enumerate().all(|(at, &into)| into as usize == at) {
+        return Ok(vec![String::new(); tags.len()]); // nothing merged: the vocabulary need not be read again
+    }
     let cut: Vec<Vec<Word>> = tags.par_iter().map(|tag| words(tag.as_ref(), Rules::NONE)).collect();
     let lexicon = Lexicon::new(&cut);
     let told = |(at, &into): (usize, &u32)| {
