@@ -71,6 +71,7 @@ def interval(hits: int, of: int) -> str:
 def pair_figures(data: Path) -> None:
     """Precision and merged pairs by kind, on the held-out half of the labelled pairs."""
     totals: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
+    same: Counter[str] = Counter()
     for source in ("stackoverflow", "github_topics"):
         pairs = [json.loads(line) for line in (data / "tag_pairs" / f"{source}.jsonl").open()]
         tags = sorted({pair[side] for pair in pairs for side in "ab"})
@@ -84,6 +85,7 @@ def pair_figures(data: Path) -> None:
                     merged = into[pair["a"]] == into[pair["b"]]
                     kinds[f"{'same' if pair['same'] else 'NOT same'}, {pair['kind']}"][merged] += 1
                     totals[side, name][pair["same"]] += merged
+                    same[side] += pair["same"] and name == "rules"
                 right, wrong = (
                     sum(kind[True] for label, kind in kinds.items() if label.startswith(start))
                     for start in ("same", "NOT")
@@ -96,7 +98,8 @@ def pair_figures(data: Path) -> None:
         base = totals[side, "rules"].total()
         for name in GROUPERS:
             right, merged = totals[side, name][True], totals[side, name].total()
-            print(f"  {name}: {merged} merged, {merged / base:.2f} times the rules, % {interval(right, merged)}")
+            found = f"precision % {interval(right, merged)}, recall % {interval(right, same[side])}"
+            print(f"  {name}: {merged} merged, {merged / base:.2f} times the rules, {found}")
 
 
 def judged_figures(data: Path) -> None:
