@@ -13,8 +13,8 @@ use crate::reasons::Rules;
 
 /// What a phrase is called.
 #[derive(Debug, Clone, Copy)]
-struct Name {
-    short: &'static str,
+struct Called {
+    name: &'static str,
     /// The phrase as the list has it.
     meaning: &'static str,
     /// The name has other meanings.
@@ -23,7 +23,7 @@ struct Name {
 
 /// Phrases of the list, as forms joined by a space, and what they are called.
 struct Phrases {
-    called: FxHashMap<String, Name>,
+    called: FxHashMap<String, Called>,
     /// The forms that begin a phrase.
     begin: FxHashSet<String>,
     longest: usize,
@@ -41,7 +41,7 @@ static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
             found.longest = found.longest.max(words.len());
             for spelled in [words.join(" "), joined] {
                 found.begin.extend(spelled.split(' ').next().map(str::to_owned));
-                found.called.insert(spelled, Name { short: name, meaning: phrase, shared });
+                found.called.insert(spelled, Called { name, meaning: phrase, shared });
             }
         }
     }
@@ -57,7 +57,7 @@ impl Ambiguous {
     pub fn meet(&mut self, forms: &[String]) {
         for at in 0..forms.len() {
             for (name, _) in phrases_at(forms, at).filter(|(name, _)| name.shared) {
-                self.0.entry(name.short).or_default().insert(name.meaning);
+                self.0.entry(name.name).or_default().insert(name.meaning);
             }
         }
     }
@@ -71,8 +71,8 @@ impl Ambiguous {
         self
     }
 
-    fn is_told(&self, name: Name) -> bool {
-        !name.shared || self.0.get(name.short).is_some_and(|phrases| phrases.len() == 1)
+    fn is_told(&self, name: Called) -> bool {
+        !name.shared || self.0.get(name.name).is_some_and(|phrases| phrases.len() == 1)
     }
 }
 
@@ -82,7 +82,7 @@ pub fn may_begin(form: &str) -> bool {
 }
 
 /// The phrases that start at a word, the longest first.
-fn phrases_at(forms: &[String], at: usize) -> impl Iterator<Item = (Name, usize)> + '_ {
+fn phrases_at(forms: &[String], at: usize) -> impl Iterator<Item = (Called, usize)> + '_ {
     let most = if may_begin(&forms[at]) { PHRASES.longest.min(forms.len() - at) } else { 0 };
     (1..=most)
         .rev()
@@ -99,7 +99,7 @@ pub fn shortened(words: Vec<String>, forms: &[String], ambiguous: &Ambiguous) ->
         }
         let name = phrases_at(forms, at).find(|(name, _)| ambiguous.is_told(*name));
         next = at + name.map_or(1, |(_, span)| span);
-        short.push(name.map_or(word, |(name, _)| name.short.to_owned()));
+        short.push(name.map_or(word, |(name, _)| name.name.to_owned()));
     }
     short
 }
@@ -115,7 +115,7 @@ mod tests {
         let mut seen = FxHashSet::default();
         for (name, phrases) in pairs().filter_map(|pair| pair.split_once('=')) {
             let called = PHRASES.called.get(&form(name, Rules::NONE));
-            assert!(called.is_none_or(|found| found.short == name), "{name}");
+            assert!(called.is_none_or(|found| found.name == name), "{name}");
             for phrase in phrases.split('/') {
                 assert!(seen.insert(phrase), "{phrase}");
             }

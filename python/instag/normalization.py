@@ -42,9 +42,10 @@ class Normalization(Generic[Rows]):
     by count descending, then bytewise: `raw`, `count`, `step` (the last step that changed its name: `rule`, `semantic`,
     `association`, `override`; `kept` where it has its own name, `rare` where it was dropped), `into` (the final tag,
     null where dropped), `by` (the stemmer of `rule`, the embedder of `semantic`), `round` (association), `evidence`
-    (the cosine or the confidence), `reason` (why: the rules of `lexical` without which it would have stayed, joined by +,
-    or `cosine`, see docs/semantics.md; of an `override` `merge`, `apart`, `drop` or `rename`). `steps`: one row a step
-    that ran: `step`, `tags` (distinct, left after it), `occurrences` (left in all rows). `notes`: lines for people.
+    (the cosine or the confidence), `reason` (of `rule`: `case`, `separators` or `stem`; of `lexical`: the rules without
+    which the tag would have stayed, joined by +; of a guarded model `cosine`, see docs/semantics.md; of an `override`
+    `merge`, `apart`, `drop` or `rename`). `steps`: one row a step that ran: `step`, `tags` (distinct, left after it),
+    `occurrences` (left in all rows). `notes`: lines for people.
     `limits`: the least `cosine` of a model's merges, the least `confidence` and `rule_count` of an association.
     """
 

@@ -13,6 +13,7 @@ from instag.errors import ConfigError
 from instag.normalize_settings import STEPS, NormalizeSettings
 from instag.overrides import Overrides
 from instag.overriding import Sides, find, merged_sides, parted, parted_with_variants
+from instag.rule_reasons import rule_reasons
 from instag.semantic import merge_semantic
 from instag.shards import DROPPED, TagShards
 from instag.table import TagTable, by_count, places
@@ -97,7 +98,8 @@ class Steps(Generic[Rows]):
             unstemmed = _core.rule_forms(names, "none", False)[1].astype(np.int64)
             variants = np.unique(groups * (int(unstemmed.max(initial=0)) + 1) + unstemmed, return_inverse=True)[1]
             groups, left = parted_with_variants(groups, variants.ravel(), sides, self._surface_places())
-        self._merge("rule", groups, left=left)
+        reasons = rule_reasons(names, self._leaders(groups)[groups], settings.paper_rules)
+        self._merge("rule", groups, reasons=reasons, left=left)
 
     def semantic(self, settings: NormalizeSettings) -> None:
         """Merges names that mean the same to the embedder."""
