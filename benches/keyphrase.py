@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
 from time import perf_counter, process_time
@@ -31,13 +31,13 @@ REPEATED = 200_000
 STOP = set("a an the of in on at to for from by with and or is are was be it this that i you me my your we our".split())
 
 
-def rake(query: str) -> list[str]:
+def rake(query: str, stop: Collection[str] = STOP) -> list[str]:
     """RAKE (Rose et al. 2010): runs between stop words and punctuation, best by the sum of degree / frequency."""
     phrases = []
     for part in re.split(r"[^\w\s'-]+|\n", query.lower()):
         run: list[str] = []
         for word in [*part.split(), "the"]:
-            if word not in STOP:
+            if word not in stop:
                 run.append(word)
             elif run:
                 phrases.append(tuple(run))
