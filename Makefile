@@ -42,6 +42,8 @@ bench: build ## the core's kernels, growth with the size, then the comparisons w
 	cargo bench --locked
 	$(PY) benches/scale.py
 	-$(PY) benches/semantic.py
+	$(PY) benches/keyphrase_quality.py
+	$(PY) benches/neighbors.py
 	$(PY) benches/run.py
 
 demo: build ## the main job, offline, on examples/: makes demo-run/

@@ -38,9 +38,9 @@ import numpy as np
 import polars as pl
 import Stemmer
 import yake
-from keyphrase import rake
 
 from instag import KeyphraseTagger
+from keyphrase import rake
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import real_queries
@@ -104,7 +104,9 @@ def sets(data: Path) -> Iterator[tuple[str, Labelled]]:
     yield "sgd, opening turns", Labelled(list(found), list(found.values()), every_word)
     found = {}
     for name in ("v0.3.1", "v0.3.0"):
-        for problem in real_queries.records(data / "instructions" / "leetcode" / f"LeetCodeDataset-{name}-test.jsonl.gz"):
+        for problem in real_queries.records(
+            data / "instructions" / "leetcode" / f"LeetCodeDataset-{name}-test.jsonl.gz"
+        ):
             about = problem.get("meta", problem)
             text = about.get("problem_description") or about["question_title"]
             found.setdefault(problem["task_id"], (text, about["tags"]))
@@ -205,7 +207,9 @@ def adjusted(pairs: Pairs, tags: np.ndarray, times: np.ndarray) -> float:
     order = np.argsort(pairs.query, kind="stable")
     first = np.searchsorted(pairs.query[order], np.arange(len(tags) + 1))
     length = np.diff(first)[drawn]
-    picked = order[np.repeat(first[drawn] - np.concatenate([[0], np.cumsum(length)[:-1]]), length) + np.arange(length.sum())]
+    picked = order[
+        np.repeat(first[drawn] - np.concatenate([[0], np.cumsum(length)[:-1]]), length) + np.arange(length.sum())
+    ]
     each = Pairs(np.repeat(np.arange(len(drawn)), length), pairs.label[picked], pairs.weight[picked])
     for _ in range(SHUFFLES):
         by_chance += information(each, rng.permutation(tags[drawn]), np.ones(len(drawn), np.int64))[0] / SHUFFLES
@@ -226,7 +230,10 @@ def foretold(tags: Tags, fitted: Tags, labels: Pairs, number: dict[str, int]) ->
         held = share > 0
         divergence = float((share[held] * np.log(share[held] / everything[held])).sum())
         tells[tag] = (divergence, int(np.argmax(counts - PRIOR * everything)))
-    best = [max((tells[tag] for tag in row[:FIRST] if tag in tells), key=lambda told: told[0], default=(0, -1)) for row in tags]
+    best = [
+        max((tells[tag] for tag in row[:FIRST] if tag in tells), key=lambda told: told[0], default=(0, -1))
+        for row in tags
+    ]
     return np.array([label for _, label in best]) + 1
 
 
@@ -264,6 +271,9 @@ COLUMNS = ("first tag", "adjusted", "best tag", "recall, 3 tags", "recall, all")
 
 def scorecard(data: Path, sides: Sequence[str]) -> None:
     """The table; the difference to `keyphrase` is told where it is within its own interval, or the wrong way."""
+    if not data.is_dir():
+        print(f"no labelled data in {data}: nothing is scored")
+        return
     for name, labelled in sets(data):
         halves: dict[bool, list[int]] = {True: [], False: []}
         for at, query in enumerate(labelled.queries):

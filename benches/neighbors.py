@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from semantic import bunches
 
 import instag
 import instag.semantic
 from instag.neighbors import Pairs, pairs_within
+from semantic import bunches
 
 SIZES = (12_000, 60_000)
 LEAST_RECALL = 0.995
@@ -101,5 +101,6 @@ def compare(size: int) -> bool:
 if __name__ == "__main__":
     print("| tags | pairs | exact, s (processor) | hnsw, s (processor) | pairs found | tags merged otherwise |")
     print("|--:|--:|--:|--:|--:|--:|")
-    if not all([compare(size) for size in map(int, sys.argv[1:] or SIZES)]):
+    enough = [compare(size) for size in map(int, sys.argv[1:] or SIZES)]
+    if not all(enough):
         raise SystemExit(f"HNSW found less than {LEAST_RECALL:.1%} of the pairs")

@@ -333,7 +333,7 @@ def coverage(rows: list[set[str]], picked: list[int]) -> list[float]:
 
 # ---- tag: keyphrase ----
 
-INTENTION, QUESTION, BARE, VERB_OBJECT, FACT, ACT, TOPIC, GRAM, LANGUAGE = range(9)
+INTENTION, QUESTION, BARE, VERB_OBJECT, FACT, TOPIC, GRAM, ACT, LANGUAGE = range(9)
 QUOTA = {INTENTION: 3, QUESTION: 1, BARE: 1, VERB_OBJECT: 2, FACT: 3, ACT: 2, TOPIC: 2, LANGUAGE: 1}
 
 Candidate = tuple[str, int, int, int, int]  # text, kind, weight, first byte, end byte
@@ -369,7 +369,8 @@ def _choose(row: list[Candidate], held_by: Counter[str], queries: int) -> list[s
     def is_wanted(candidate: Candidate) -> bool:
         kind = tier(candidate)
         alike = [other for other in chosen if tier(other) == kind]
-        if len(alike) >= QUOTA[kind] or len(chosen) >= 8:
+        most = 6 if kind == TOPIC and len(row) > 40 else QUOTA[kind]  # a long query
+        if len(alike) >= most or len(chosen) >= 8:
             return False
         if kind == BARE:
             return all(other[1] > BARE for other in chosen)
@@ -391,4 +392,5 @@ def _choose(row: list[Candidate], held_by: Counter[str], queries: int) -> list[s
         if held_by[candidate[0]] < 2 and told < 3 and is_wanted(candidate):
             chosen.append(candidate)
     doubled = [c for c in chosen if tier(c) == TOPIC and any(o is not c and holds(o, c) for o in chosen)]
-    return [c[0] for c in order if c in chosen and c not in doubled]
+    kept = [c for c in order if c in chosen and c not in doubled]
+    return [c[0] for c in sorted(kept, key=lambda c: c[1] != VERB_OBJECT or held_by[c[0]] < 3)]

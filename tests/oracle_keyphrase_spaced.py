@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import TypeVar
@@ -9,6 +10,7 @@ from typing import TypeVar
 from oracle import FACT, INTENTION, TOPIC, VERB_OBJECT
 from oracle_keyphrase_text import (
     BREAK,
+    NUMBER,
     TABLES,
     TOLD_BY,
     WORD,
@@ -229,11 +231,14 @@ def object_of(tokens: list[Token], language: str) -> tuple[list[Token], Thing | 
     fillers = 0
     while (
         fillers < min(10, len(tokens))
-        and has_role(language, tokens[fillers], "filler")
+        and (has_role(language, tokens[fillers], "filler") or tokens[fillers].kind == NUMBER)
         and not begins_thing(tokens[fillers:], language)  # "short story" is a thing, "short" a filler
     ):
         fillers += 1
     tokens = tokens[fillers:]
+    whole = longest(language, tokens, lambda entry: entry.thing)
+    if whole and whole[1] > 2:
+        return tokens[: whole[1]], whole[0]  # "place to eat"
     phrase = list(takewhile(lambda token: is_content(token, language, token is tokens[0]), tokens[:4]))
     behind = tokens[len(phrase) :]
     if phrase and has_role(language, phrase[-1], "part") and len(behind) > 1 and behind[0].word == "of":
@@ -297,6 +302,8 @@ def is_content(token: Token, language: str, is_first: bool) -> bool:
     word, is_name = token.word, token.is_capital and not is_first
     if token.kind != WORD or word[0] in "'_" or ("." in word and len(word) > 12):
         return False
+    if re.match(r"[a-z](\.|$)", word) and not token.is_capital:
+        return False  # "an integer k", "s.length"
     if has_role(language, token, "stop") or (has_role(language, token, "verb") and not is_name):
         return False
     if is_gerund(word, language) and not is_first and not is_name and word not in GERUND_NOUNS:

@@ -113,6 +113,8 @@ EXAMPLES: list[tuple[str, list[str], list[str]]] = [
     ("Kai left early.\nGiven the context: Why did Kai do this?", ["causal explanation"], []),
     ("Just one will do.", [], ["yes-no question"]),
     ("Describe your teeth.", ["describe tooth"], ["describe teeth"]),
+    # A letter stands for a value unless it is a capital.
+    ("Given an integer array nums and an integer k, return s.length.", ["integer array"], ["integer k", "s.length"]),
     ("D’après le texte, qui est le roi ?", ["reading comprehension", "french language"], []),
 ]
 
@@ -200,7 +202,7 @@ def test_other_columns_are_refused_and_string_columns_of_any_kind_agree() -> Non
 
 def test_identity_and_label_say_what_it_is() -> None:
     tagger = KeyphraseTagger()
-    assert dict(tagger.identity) == {"tagger": "keyphrase", "version": 2}
+    assert dict(tagger.identity) == {"tagger": "keyphrase", "version": 3}
     assert "not the paper's tagger" in tagger.label
 
 

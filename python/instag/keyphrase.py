@@ -40,7 +40,7 @@ class KeyphraseTagger:
     @property
     def identity(self) -> Mapping[str, Any]:
         """What enters the key of the stage; the version rises whenever a table or a rule changes."""
-        return {"tagger": "keyphrase", "version": 2}
+        return {"tagger": "keyphrase", "version": 3}
 
     def tag(self, queries: pl.Series, *, progress: ProgressHook | None = None) -> pl.DataFrame:
         """One row a query, in order, in the columns of `tagged_schema`; every `status` is `ok`, a null has no tags."""

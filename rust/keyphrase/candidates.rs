@@ -21,12 +21,12 @@ pub enum Kind {
     VerbObject,
     /// Programming language, format asked for, form of the task.
     Fact,
-    /// A turn of a conversation: "confirmation".
-    Act,
     /// A noun phrase.
     Topic,
     /// A run of characters of a script without spaces, which the pool alone can tell to be a word.
     Gram,
+    /// A turn of a conversation: "confirmation".
+    Act,
     /// The language of the query, where it is not English.
     Language,
 }
@@ -39,9 +39,9 @@ impl Kind {
         Self::Bare,
         Self::VerbObject,
         Self::Fact,
-        Self::Act,
         Self::Topic,
         Self::Gram,
+        Self::Act,
         Self::Language,
     ];
 

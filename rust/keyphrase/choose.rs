@@ -8,15 +8,20 @@ use super::candidates::{Candidate, Kind};
 /// The most tags a query gets.
 pub const MOST_TAGS: usize = 8;
 
-/// Queries of the pool that must hold a part of a run of characters before it is taken for a word.
+/// Queries of the pool that must hold a part of a run of characters before it is taken for a word, and a request before
+/// it stands first.
 const GRAM_COUNT: u32 = 3;
 
 /// Below so many tags, its language aside, a query also gets phrases that no other query holds.
 const FEW_TAGS: usize = 3;
 
-/// Tags of a kind that a query gets at most.
-fn quota(kind: Kind) -> usize {
+/// A query with more candidates is a long one, and gets six phrases instead of two.
+const LONG_ROW: usize = 40;
+
+/// Tags of a kind that a query of so many candidates gets at most.
+fn quota(kind: Kind, candidates: usize) -> usize {
     match kind {
+        Kind::Topic | Kind::Gram if candidates > LONG_ROW => 6,
         Kind::Intention | Kind::Fact => 3,
         Kind::VerbObject | Kind::Act | Kind::Topic | Kind::Gram => 2,
         Kind::Question | Kind::Bare | Kind::Language => 1,
@@ -46,7 +51,8 @@ fn score(candidate: &Candidate, count: u32, queries: usize) -> u32 {
 
 /// The tags of one query as positions in `row`, the most telling first, at most [`MOST_TAGS`].
 ///
-/// Kinds stand in the order of [`Kind`]; within a kind by score, ties to the earlier candidate. What the pool holds once
+/// A request that the pool repeats stands first, then kinds in the order of [`Kind`]; within a kind by score, ties to
+/// the earlier candidate. What the pool holds once
 /// fills up to [`FEW_TAGS`] only.
 pub fn choose(row: &[Candidate], strings: &[Box<str>], counts: &[u32], queries: usize) -> Vec<usize> {
     let count = |at: usize| counts.get(row[at].id as usize).copied().unwrap_or(0);
@@ -72,7 +78,7 @@ pub fn choose(row: &[Candidate], strings: &[Box<str>], counts: &[u32], queries: 
                 _ => is_phrase && count(at) < 2 && told < FEW_TAGS,
             };
             let of_kind = chosen.iter().filter(|&&other| tier(row[other].kind) == kind);
-            let is_free = of_kind.clone().count() < quota(kind) && chosen.len() < MOST_TAGS;
+            let is_free = of_kind.clone().count() < quota(kind, row.len()) && chosen.len() < MOST_TAGS;
             let is_wanted = kind != Kind::Bare || chosen.iter().all(|&other| row[other].kind > Kind::Bare);
             let is_new = !is_phrase
                 || of_kind.clone().all(|&other| !overlaps(&row[other], &row[at]))
@@ -89,7 +95,8 @@ pub fn choose(row: &[Candidate], strings: &[Box<str>], counts: &[u32], queries: 
     let doubled: Vec<usize> =
         chosen.iter().copied().filter(|&at| tier(row[at].kind) == Kind::Topic && held(at)).collect();
     chosen.retain(|at| !doubled.contains(at));
-    chosen.sort_by_key(|&at| order.iter().position(|entry| entry.2 == at));
+    let is_repeated = |at: usize| row[at].kind == Kind::VerbObject && count(at) >= GRAM_COUNT;
+    chosen.sort_by_key(|&at| (!is_repeated(at), order.iter().position(|entry| entry.2 == at)));
     chosen
 }
 

@@ -34,6 +34,12 @@ const GERUND_NOUNS: [&str; 18] = [
     "morning",
 ];
 
+/// Whether a word is a letter that stands for a value ("an integer k", "s.length"), not a name ("vitamin C").
+fn is_variable(word: &str, is_capital: bool) -> bool {
+    let bytes = word.as_bytes();
+    !is_capital && bytes.first().is_some_and(u8::is_ascii_alphabetic) && matches!(bytes.get(1), None | Some(b'.'))
+}
+
 impl Reader<'_> {
     /// A word as it ends a noun phrase: an English plural in the singular, unless it is a name ("Los Angeles").
     pub(super) fn fold(&self, at: usize) -> Cow<'_, str> {
@@ -48,6 +54,7 @@ impl Reader<'_> {
         if self.class(at) != Class::Word
             || word.starts_with(['\'', '_'])
             || word.contains('.') && word.chars().count() > 12
+            || is_variable(word, self.text.tokens[at].is_capital)
         {
             return false;
         }

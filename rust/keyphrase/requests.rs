@@ -79,8 +79,14 @@ impl Reader<'_> {
     pub(super) fn object(&mut self, at: usize, end: usize) -> (usize, usize, Option<u16>) {
         let mut from = at;
         let limit = end.min(at + 10);
-        while from < limit && self.is(from, role::FILLER) && !self.begins_thing(from, end) {
+        // "2" of "a 2 bedroom apartment" is no part of the thing, as "two" is none.
+        let is_skipped = |reader: &Self, at: usize| reader.is(at, role::FILLER) || reader.class(at) == Class::Number;
+        while from < limit && is_skipped(self, from) && !self.begins_thing(from, end) {
             from += 1;
+        }
+        let table = self.table;
+        if let Some((thing, length @ 3..)) = self.longest(table, from, end, |entry| entry.thing) {
+            return (from, from + length, Some(thing)); // "place to eat"
         }
         let mut to = from;
         while to < end && to - from < 4 && self.is_content(to, to == from) {
@@ -92,7 +98,6 @@ impl Reader<'_> {
                 return inner;
             }
         }
-        let table = self.table;
         if self.language.is_head_initial() {
             for start in from..to.min(from + 2) {
                 if let Some((thing, length)) = self.longest(table, start, end, |entry| entry.thing) {
