@@ -31,7 +31,7 @@ class MadeUp:
     """An embedder whose vector of `tag 00012` is row 12 of made-up vectors."""
 
     vectors: np.ndarray
-    identity: str = "made-up bunches"
+    identity: str = "made-up bunches, merged as phrase-bert"  # the model whose default is the paper's merging
     max_cosine_distance: float = 0.05
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 import oracle
 from instag import ConfigError, DataError, _core, neighbors
 from instag.neighbors import pairs_within
+from instag.progress import Advance, Talk
 
 F32 = NDArray[np.float32]
 coordinates = st.floats(-100, 100, width=32).map(lambda x: x if abs(x) > 1e-3 else 1.0)
@@ -67,6 +71,34 @@ def test_hnsw_finds_what_exact_finds() -> None:
     assert len(hnsw) >= 0.995 * len(exact) > 10_000
     again = pairs_within(vectors, 0.05, method="hnsw")
     assert set(zip(*again[:2], strict=True)) == hnsw
+
+
+def test_progress_is_told_where_many_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Heard(Talk):
+        @contextlib.contextmanager
+        def bar(self, label: str, *, total: int | None = None, unit: str = "it") -> Iterator[Advance]:
+            heard.append(total)
+            yield lambda n: heard.append(n)
+
+    for method in ("exact", "hnsw") if importlib.util.find_spec("hnswlib") else ("exact",):
+        heard: list[int | None] = []
+        pairs_within(crowd(200), 0.05, method=method, talk=Heard())
+        assert heard == []
+        with monkeypatch.context() as small:
+            small.setattr(neighbors, "SHOWN_ROWS", 100)
+            small.setattr(neighbors, "BLOCK_VALUES", 30 * 200)
+            small.setattr(neighbors, "HNSW_ROWS", 30)
+            pairs_within(crowd(200), 0.05, method=method, talk=Heard())
+        assert heard == [200, *[30] * 6, 20]
+
+
+def test_rows_in_parts_make_the_same_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("hnswlib", reason="the extra `hnsw` is not installed")
+    vectors = crowd(3000)
+    whole = pairs_within(vectors, 0.05, method="hnsw")
+    monkeypatch.setattr(neighbors, "HNSW_ROWS", 70)
+    parts = pairs_within(vectors, 0.05, method="hnsw")
+    assert np.array_equal(np.array(whole), np.array(parts))
 
 
 def test_hnsw_widens_until_a_row_has_all_its_neighbors() -> None:

@@ -129,7 +129,9 @@ def _near(
     for start in np.flatnonzero(np.diff(block, prepend=-1) != 0):
         if not few[start]:
             end = start + sizes[block[start]]
-            a, b, cosines = pairs_within(vectors[start:end], distance, method=neighbors)
+            a, b, cosines = pairs_within(
+                vectors[start:end], distance, method=neighbors, talk=getattr(embedder, "talk", None)
+            )
             found.append(Pairs(a + np.uint32(start), b + np.uint32(start), cosines))
             check_total(sum(len(pairs.a) for pairs in found))
     a, b, cosines = (np.concatenate(ends) for ends in zip(*found, strict=True))

@@ -219,7 +219,8 @@ def _by_cosine(
     distinct, at = _distinct(surfaces)
     if not distinct:
         return at, np.zeros(0)
-    pairs = pairs_within(embed(embedder, distinct), distance, method=neighbors)
+    vectors, talk = embed(embedder, distinct), getattr(embedder, "talk", None)
+    pairs = pairs_within(vectors, distance, method=neighbors, talk=talk)
     size = len(distinct)
     if linkage == "single":
         groups = _core.single_linkage(size, pairs.a, pairs.b)
