@@ -17,6 +17,8 @@ best tag    of a query's first three tags the one that told most on the other ha
             normalized mutual information of the label and the one foretold.
 recall      of the (query, label) pairs those whose label stands among the words of the first three tags, or of all:
             every word of it, as Porter stems (just_eval: a word that `NAMED_BY` lists for the label).
+is a tag    of the pairs those whose label is one of the first three tags: the same words, as Porter stems, in any order
+            (just_eval: as recall, for its labels are names of classes).
 
 Intervals are 95 %: 1.96 standard deviations of 200 bootstrap draws of queries.
 """
@@ -77,6 +79,7 @@ class Labelled(NamedTuple):
     queries: list[str]
     labels: list[list[str]]
     named: Callable[[str, set[str]], bool]  # whether a label stands among stems
+    is_tag: Callable[[str, set[str]], bool]  # whether a label is the tag of these stems
 
 
 @cache
@@ -85,10 +88,17 @@ def stems(text: str) -> frozenset[str]:
     return frozenset(Stemmer.Stemmer("porter").stemWords(re.findall(r"[^\W_]+(?:-[^\W_]+)*", text.lower())))
 
 
-def every_word(label: str, among: set[str]) -> bool:
+def words_of(label: str) -> frozenset[str]:
     """Of `BuyBusTicket`: buy, bus and ticket; of `Depth-First Search`: depth, first, search."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|-|\(.*\)", " ", label)
-    return stems(words) <= {part for word in among for part in word.split("-")}
+    return stems(re.sub(r"(?<=[a-z])(?=[A-Z])|-|\(.*\)", " ", label))
+
+
+def every_word(label: str, among: set[str]) -> bool:
+    return words_of(label) <= {part for word in among for part in word.split("-")}
+
+
+def same_words(label: str, among: set[str]) -> bool:
+    return words_of(label) == {part for word in among for part in word.split("-")}
 
 
 def a_word(label: str, among: set[str]) -> bool:
@@ -101,7 +111,7 @@ def sets(data: Path) -> Iterator[tuple[str, Labelled]]:
     for dialogue in real_queries.records(data / "instructions" / "sgd" / "messages.jsonl.gz"):
         opening = next(turn["content"] for turn in dialogue["messages"] if turn["role"] == "user")
         found.setdefault(opening, dialogue["intents"][:1])
-    yield "sgd, opening turns", Labelled(list(found), list(found.values()), every_word)
+    yield "sgd, opening turns", Labelled(list(found), list(found.values()), every_word, same_words)
     found = {}
     for name in ("v0.3.1", "v0.3.0"):
         for problem in real_queries.records(
@@ -110,13 +120,13 @@ def sets(data: Path) -> Iterator[tuple[str, Labelled]]:
             about = problem.get("meta", problem)
             text = about.get("problem_description") or about["question_title"]
             found.setdefault(problem["task_id"], (text, about["tags"]))
-    yield "LeetCode problems", Labelled(*map(list, zip(*found.values(), strict=True)), every_word)  # type: ignore[call-arg]
+    yield "LeetCode problems", Labelled(*map(list, zip(*found.values(), strict=True)), every_word, same_words)  # type: ignore[call-arg]
     found = {}
     for row in real_queries.records(data / "tagging_replies" / "just_eval" / "tags.json"):
         labels = [label for label in NAMED_BY if row[label]]
         if labels:
             found.setdefault(row["instruction"], labels)
-    yield "just_eval", Labelled(list(found), list(found.values()), a_word)
+    yield "just_eval", Labelled(list(found), list(found.values()), a_word, a_word)
 
 
 @cache
@@ -246,6 +256,17 @@ def found(tags: Tags, labelled: Labelled, rows: Sequence[int], first: int) -> np
     return np.array(made)
 
 
+def equal(tags: Tags, labelled: Labelled, rows: Sequence[int]) -> np.ndarray:
+    """Of each query, how many of its labels are one of its first tags."""
+    each = [[set(stems(tag)) for tag in tags[at][:FIRST]] for at in rows]
+    return np.array(
+        [
+            sum(any(labelled.is_tag(label, tag) for tag in made) for label in labelled.labels[at])
+            for at, made in zip(rows, each, strict=True)
+        ]
+    )
+
+
 Measure = Callable[[np.ndarray], float]
 
 
@@ -256,17 +277,19 @@ def measures(tags: Tags, labelled: Labelled, scored: list[int], fitted: list[int
     first = numbered([(tags[at] or ["none"])[0] for at in scored])
     best = foretold([tags[at] for at in scored], [tags[at] for at in fitted], other, number)
     of = np.array([len(labelled.labels[at]) for at in scored])
+    whole = equal(tags, labelled, scored)
     few, every = found(tags, labelled, scored, FIRST), found(tags, labelled, scored, TAGS)
     return {
         "first tag": lambda times: normalized(pairs, first, times),
         "adjusted": lambda times: adjusted(pairs, first, times),
         "best tag": lambda times: normalized(pairs, best, times),
         "recall, 3 tags": lambda times: float((few * times).sum() / (of * times).sum()),
+        "is a tag": lambda times: float((whole * times).sum() / (of * times).sum()),
         "recall, all": lambda times: float((every * times).sum() / (of * times).sum()),
     }
 
 
-COLUMNS = ("first tag", "adjusted", "best tag", "recall, 3 tags", "recall, all")
+COLUMNS = ("first tag", "adjusted", "best tag", "recall, 3 tags", "is a tag", "recall, all")
 
 
 def scorecard(data: Path, sides: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ class MadeUp:
     """An embedder whose vector of `tag 00012` is row 12 of made-up vectors."""
 
     vectors: np.ndarray
-    identity: str = "made-up bunches, merged as phrase-bert"  # the model whose default is the paper's merging
+    identity: str = "made-up bunches"
     max_cosine_distance: float = 0.05
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -63,6 +63,7 @@ def through_normalize(tags: Sequence[str], embedder: MadeUp, method: str) -> tup
             instag.TagTable.from_series(rows),
             min_count=1,
             embedder=embedder,
+            merge="paper",
             neighbors=method,  # type: ignore[arg-type]
             skip=["rule", "association"],
         )

@@ -369,8 +369,7 @@ def _choose(row: list[Candidate], held_by: Counter[str], queries: int) -> list[s
     def is_wanted(candidate: Candidate) -> bool:
         kind = tier(candidate)
         alike = [other for other in chosen if tier(other) == kind]
-        most = 6 if kind == TOPIC and len(row) > 40 else QUOTA[kind]  # a long query
-        if len(alike) >= most or len(chosen) >= 8:
+        if len(alike) >= QUOTA[kind] or len(chosen) >= 8:
             return False
         if kind == BARE:
             return all(other[1] > BARE for other in chosen)

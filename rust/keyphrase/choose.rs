@@ -15,13 +15,9 @@ const GRAM_COUNT: u32 = 3;
 /// Below so many tags, its language aside, a query also gets phrases that no other query holds.
 const FEW_TAGS: usize = 3;
 
-/// A query with more candidates is a long one, and gets six phrases instead of two.
-const LONG_ROW: usize = 40;
-
-/// Tags of a kind that a query of so many candidates gets at most.
-fn quota(kind: Kind, candidates: usize) -> usize {
+/// Tags of a kind that a query gets at most.
+fn quota(kind: Kind) -> usize {
     match kind {
-        Kind::Topic | Kind::Gram if candidates > LONG_ROW => 6,
         Kind::Intention | Kind::Fact => 3,
         Kind::VerbObject | Kind::Act | Kind::Topic | Kind::Gram => 2,
         Kind::Question | Kind::Bare | Kind::Language => 1,
@@ -78,7 +74,7 @@ pub fn choose(row: &[Candidate], strings: &[Box<str>], counts: &[u32], queries: 
                 _ => is_phrase && count(at) < 2 && told < FEW_TAGS,
             };
             let of_kind = chosen.iter().filter(|&&other| tier(row[other].kind) == kind);
-            let is_free = of_kind.clone().count() < quota(kind, row.len()) && chosen.len() < MOST_TAGS;
+            let is_free = of_kind.clone().count() < quota(kind) && chosen.len() < MOST_TAGS;
             let is_wanted = kind != Kind::Bare || chosen.iter().all(|&other| row[other].kind > Kind::Bare);
             let is_new = !is_phrase
                 || of_kind.clone().all(|&other| !overlaps(&row[other], &row[at]))
