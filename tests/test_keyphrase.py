@@ -242,3 +242,25 @@ def test_the_choice_equals_the_oracle_on_real_queries(data: Path) -> None:
     files = real_queries.pool(data)
     sample = [query for queries in files.values() for query in queries[:: max(1, len(queries) // 150)]]
     assert tags([*sample]) == oracle.choose_tags(candidates(sample))
+
+
+ODD = [
+    "",
+    " \n\t\u200b",
+    "?!%&/()=",
+    "🙂🙂 👩‍👩‍👧‍👦 🇫🇷",
+    "12 3.4 5e6",
+    "\u202eabc\u202c \u0000 \ufeff",
+    "write " * 20_000,
+    "写一首诗" * 10_000,
+    "x" * 100_000,
+    "(" * 100_000,
+    "```\n" * 30_000,
+    "Écris un poème 关于秋天 for мама через الخريف をください。",
+]
+
+
+def test_odd_queries_get_few_tags_or_none() -> None:
+    rows = tags(ODD)
+    assert [len(row) for row in rows] == [0, 0, 0, 0, 0, 1, 1, 4, 0, 0, 1, 2]
+    assert all(tag.isprintable() and len(tag) <= 20 for row in rows for tag in row)
