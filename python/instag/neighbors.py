@@ -112,8 +112,8 @@ def _hnsw(units: NDArray[np.float32], least: float, advance: Advance) -> tuple[N
         parts = [
             index.knn_query(units[asked[start : start + HNSW_ROWS]], k=k) for start in range(0, len(asked), HNSW_ROWS)
         ]
-        labels, distances = (np.concatenate(part) for part in zip(*parts, strict=True))
-        within = distances <= 1.0 - least
+        labels, distances = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
+        within: NDArray[np.bool_] = np.asarray(distances <= 1.0 - least)
         full = within.all(axis=1) & (k < rows)
         done = within & ~full[:, None]
         total += int(done.sum())
