@@ -45,6 +45,7 @@ bench: build ## the core's kernels, growth with the size, then the comparisons w
 	$(PY) benches/keyphrase_quality.py
 	$(PY) benches/neighbors.py
 	$(PY) benches/run.py
+	$(PY) benches/guarded.py
 
 demo: build ## the main job, offline, on examples/: makes demo-run/
 	$(BIN)/instag run examples/demo.toml

@@ -44,8 +44,15 @@ struct Cut {
     forms: Vec<String>,
 }
 
+/// A word that another tag lacks, and its form.
+#[derive(Debug, Clone, Copy)]
+struct Lacked<'a> {
+    word: &'a str,
+    form: &'a str,
+}
+
 impl Cut {
-    fn lacking(&self, other: &Self) -> Vec<&str> {
+    fn lacking<'a>(&'a self, other: &Self) -> Vec<Lacked<'a>> {
         let mut left = counted(other.forms.iter());
         let lacks = |form: &str| match left.get_mut(form).filter(|count| **count > 0) {
             Some(count) => {
@@ -55,8 +62,9 @@ impl Cut {
             None => true,
         };
         let kept: Vec<bool> = self.forms.iter().map(String::as_str).map(lacks).collect();
-        let words = self.words.iter().zip(kept).filter(|(word, kept)| *kept && !is_function(word));
-        words.map(|(word, _)| word.as_str()).collect()
+        let both = self.words.iter().zip(&self.forms).zip(kept);
+        let lacks = both.filter(|((word, _), kept)| *kept && !is_function(word));
+        lacks.map(|((word, form), _)| Lacked { word, form }).collect()
     }
 
     fn told(&self, kind: impl Fn(&str) -> bool) -> impl Iterator<Item = &str> {
@@ -144,33 +152,34 @@ pub fn columns(told: Vec<Difference>) -> Vec<(&'static str, ArrayRef)> {
 
 fn difference(a: &Cut, b: &Cut) -> Difference {
     let (left, right) = (a.lacking(b), b.lacking(a));
+    let text = |lacked: &[Lacked], by: &str| lacked.iter().map(|one| one.word).collect::<Vec<_>>().join(by);
     let words = |cut: &'_ Cut| numbers(cut.words.iter().map(String::as_str));
     let other_numbers = words(a) != words(b);
-    if !left.is_empty() && left.concat() == right.concat() {
+    if !left.is_empty() && text(&left, "") == text(&right, "") {
         return Difference { veto: if other_numbers { "number" } else { "" }, ..Difference::default() }; // only spaces differ
     }
     let veto = if other_numbers { "number" } else { veto(a, b, &left, &right) };
-    Difference { veto, left: left.join(" "), right: right.join(" ") }
+    Difference { veto, left: text(&left, " "), right: text(&right, " ") }
 }
 
 /// Why two tags of the same numbers are never one, the first reason that holds.
-fn veto(a: &Cut, b: &Cut, left: &[&str], right: &[&str]) -> &'static str {
+fn veto(a: &Cut, b: &Cut, left: &[Lacked], right: &[Lacked]) -> &'static str {
     let crossed =
-        |apart: &dyn Fn(&str, &str) -> bool| left.iter().any(|one| right.iter().any(|other| apart(one, other)));
-    let differs = |apart: &dyn Fn(&str) -> bool| left.iter().chain(right).any(|word| apart(word));
-    if a.words.is_empty() || b.words.is_empty() || differs(&is_name) {
+        |apart: &dyn Fn(&Lacked, &Lacked) -> bool| left.iter().any(|one| right.iter().any(|other| apart(one, other)));
+    let mut lacked = left.iter().chain(right);
+    if a.words.is_empty() || b.words.is_empty() || lacked.clone().any(|one| is_name(one.word)) {
         return "symbol";
     }
-    if differs(&|word| LISTS.negation.contains(&plain(word))) {
+    if lacked.any(|one| LISTS.negation.contains(one.form)) {
         return "negation";
     }
-    if crossed(&|one, other| LISTS.antonyms(one, other)) {
+    if crossed(&|one, other| LISTS.antonyms(one.form, other.form)) {
         return "antonym";
     }
-    if crossed(&|one, other| LISTS.negated(one, other) || LISTS.negated(other, one)) {
+    if crossed(&|one, other| LISTS.negated(one.word, other.word) || LISTS.negated(other.word, one.word)) {
         return "negation";
     }
-    if crossed(&|one, other| LISTS.siblings(one, other)) {
+    if crossed(&|one, other| LISTS.siblings(one.form, other.form)) {
         return "sibling";
     }
     if !a.told(is_ordered).eq(b.told(is_ordered)) {
@@ -205,13 +214,13 @@ fn crosses(a: &Cut, b: &Cut) -> bool {
 }
 
 /// The verdicts that look through inflection: one tag within the other, the same stems turned, lone words alike.
-fn of_stems(a: &Cut, b: &Cut, left: &[&str], right: &[&str]) -> &'static str {
+fn of_stems(a: &Cut, b: &Cut, left: &[Lacked], right: &[Lacked]) -> &'static str {
     let agents = a.words.len() > 1 || b.words.len() > 1;
     let (mut ours, mut theirs) = (Vec::new(), right.to_vec());
-    for &word in left {
-        match theirs.iter().position(|other| LISTS.same_stem(word, other, agents)) {
+    for one in left {
+        match theirs.iter().position(|other| LISTS.same_stem(one.word, other.word, agents)) {
             Some(at) => drop(theirs.remove(at)),
-            None => ours.push(word),
+            None => ours.push(one),
         }
     }
     if left.is_empty() || right.is_empty() || ours.is_empty() != theirs.is_empty() {
@@ -222,6 +231,7 @@ fn of_stems(a: &Cut, b: &Cut, left: &[&str], right: &[&str]) -> &'static str {
         return "reversal";
     }
     let ([one], [other]) = (left, right) else { return "" };
+    let (one, other) = (one.word, other.word);
     let short = !agents && one.chars().count().min(other.chars().count()) < SHORTEST_NAME;
     if (short || alike(one, other)) && !LISTS.same_stem(one, other, agents) { "look-alike" } else { "" }
 }
@@ -242,7 +252,7 @@ mod tests {
             ("test data", "data testing", "reversal"),
             ("lossy compression", "lossless compression", "antonym"),
             ("sort ascending", "sort descending", "antonym"),
-            ("encode text", "decoding texts", "antonym"),
+            ("encode text", "decode texts", "antonym"),
             ("client app", "server app", "antonym"),
             ("supervised learning", "unsupervised learning", "antonym"),
             ("linear", "non-linear", "negation"),

@@ -19,7 +19,7 @@ type Pair = (String, String);
 pub struct Lists {
     /// Words that negate a tag.
     pub negation: FxHashSet<String>,
-    antonym: FxHashSet<Pair>,
+    antonym: FxHashMap<String, Vec<String>>,
     /// The lines that a word stands in.
     sibling: FxHashMap<String, Vec<usize>>,
     negative: Vec<&'static str>,
@@ -39,9 +39,13 @@ pub static LISTS: LazyLock<Lists> = LazyLock::new(|| {
             sibling.entry(plain(word)).or_default().push(at);
         }
     }
+    let mut antonym: FxHashMap<String, Vec<String>> = FxHashMap::default();
+    for (a, b) in pairs("antonym").flat_map(|(a, b)| [(a, b), (b, a)]) {
+        antonym.entry(plain(a)).or_default().push(plain(b));
+    }
     Lists {
         negation: table("negation").map(plain).collect(),
-        antonym: pairs("antonym").map(|(a, b)| pair(a, b)).collect(),
+        antonym,
         sibling,
         negative: table("negative").collect(),
         negative_ending: table("negative_ending").collect(),
@@ -156,19 +160,18 @@ fn is_part(word: &str) -> bool {
 }
 
 impl Lists {
-    /// Whether two words are listed as opposites.
+    /// Whether two forms are listed as opposites.
     pub fn antonyms(&self, a: &str, b: &str) -> bool {
-        self.antonym.contains(&pair(a, b))
+        self.antonym.get(a).is_some_and(|opposites| opposites.iter().any(|opposite| opposite == b))
     }
 
-    /// Whether two words are other ones of a line of siblings.
+    /// Whether two forms are other ones of a line of siblings.
     pub fn siblings(&self, a: &str, b: &str) -> bool {
-        let (a, b) = (plain(a), plain(b));
         a != b
             && self
                 .sibling
-                .get(&a)
-                .zip(self.sibling.get(&b))
+                .get(a)
+                .zip(self.sibling.get(b))
                 .is_some_and(|(ours, theirs)| ours.iter().any(|line| theirs.contains(line)))
     }
 
@@ -216,11 +219,11 @@ impl Lists {
     }
 }
 
-/// Whether two words begin with the same two letters, or have half of their ends in common.
+/// Whether two words begin with the same two letters, end with the same three, or have half of their ends in common.
 pub fn alike(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let front = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
     let back = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
     let back = back.min(a.len().min(b.len()) - front);
-    front >= 2 || 2 * (front + back) >= a.len().max(b.len())
+    front >= 2 || back >= 3 || 2 * (front + back) >= a.len().max(b.len())
 }

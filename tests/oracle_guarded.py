@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,21 +64,20 @@ def is_part(word: str) -> bool:
 
 @cache
 def parts(word: str, known: frozenset[str]) -> list[str]:
-    """A word cut between letters and digits, and each piece into two known words (or else three), the first as long
-    as can be; a name with a symbol stays whole.
-    """
+    """A word cut between letters and digits, and its pieces into known words; a name with a symbol stays whole."""
     if re.search(r"[+#]|^\.", word):
         return [word]
     return [part for piece in re.findall("[0-9.,]+|[^0-9.,]+", word) for part in pieces(piece, known)]
 
 
 def pieces(word: str, known: frozenset[str]) -> list[str]:
+    """Two known words, or else three, the first as long as can be."""
     if not re.fullmatch("[a-z]{6,24}", word):
         return [word]
     for count in (2, 3):
         for cuts in sorted(combinations(range(3, len(word) - 2), count - 1), reverse=True):
             ends = [0, *cuts, len(word)]
-            made = [word[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+            made = [word[a:b] for a, b in pairwise(ends)]
             if all(is_part(part) and form(part) in known for part in made):
                 return made
     return [word]
@@ -111,10 +110,10 @@ def shared(a: str, b: str) -> int:
 
 
 def alike(a: str, b: str) -> bool:
-    """Whether two words look like each other: they begin with the same two letters, or have half of their ends in common."""
+    """Whether two words begin with the same two letters, end with the same three, or share half of their ends."""
     front = shared(a, b)
     back = min(shared(a[::-1], b[::-1]), min(len(a), len(b)) - front)
-    return front >= 2 or 2 * (front + back) >= max(len(a), len(b))
+    return front >= 2 or back >= 3 or 2 * (front + back) >= max(len(a), len(b))
 
 
 def negated(a: str, b: str) -> bool:
@@ -260,13 +259,14 @@ def merge(
         same = told.left == "" or told.right == "" or cosine(told.left, told.right) >= min_differing_cosine
         if not told.veto and same and cosine(tags[a], tags[b]) >= 1 - max_cosine_distance - 1e-12:
             near[a, b] = cosine(tags[a], tags[b])
-    groups = [(at,) for at in sorted(called)]
+    groups: list[tuple[int, ...]] = [(at,) for at in sorted(called)]
     while True:
         best = None
         for one, other in combinations(groups, 2):  # the first of equal ones stays
             between = [near.get((min(a, b), max(a, b))) for a in one for b in other]
-            if None not in between and (best is None or min(between) > best[0] + 1e-9):
-                best = min(between), one, other
+            lowest = min((-2.0 if cosine is None else cosine) for cosine in between)
+            if lowest > -2 and (best is None or lowest > best[0] + 1e-9):
+                best = lowest, one, other
         if best is None:
             return {tuple(sorted(at for item in group for at in called[item])) for group in groups}
         groups = sorted([group for group in groups if group not in best[1:]] + [tuple(sorted(best[1] + best[2]))])

@@ -57,7 +57,7 @@ class FirstLetter:
 
 @given(st.lists(st.lists(st.sampled_from(["aa", "ab", "Ab", "b", "ba", "c", "d"]), max_size=4), max_size=25))
 def test_all_four_steps_equal_the_oracle(rows: list[list[str]]) -> None:
-    settings = {"min_count": 2, "min_rule_count": 2, "min_rule_confidence": 0.75, "stemmer": "none"}
+    settings: dict[str, Any] = {"min_count": 2, "min_rule_count": 2, "min_rule_confidence": 0.75, "stemmer": "none"}
     made = normalize(table_of(rows), embedder=FirstLetter(), merge="paper", **settings)
     keys = {"rule": str.lower, "semantic": lambda name: name[:1].lower()}
     before, _ = oracle.normalize(rows, 2, keys)

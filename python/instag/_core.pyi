@@ -99,7 +99,7 @@ def lexical_reasons(tags: pl.Series, into: U32) -> ArrowTable:
     """One column `reason`: the rules, joined by +, without which tag `i` would not have the key of tag `into[i]`."""
 
 def guard_pairs(tags: pl.Series, a: U32, b: U32) -> ArrowTable:
-    """Columns `veto`, `left`, `right`: why tags `a[i]`, `b[i]` are never one ("": they may be), and their differing words."""
+    """Columns `veto` (why tags `a[i]`, `b[i]` are never one, "" where they may be), `left`, `right` (what differs)."""
 
 def tag_numbers(tags: pl.Series) -> ArrowTable:
     """One column `numbers`: the runs of digits in each tag, joined by a space; tags of other numbers are never one."""

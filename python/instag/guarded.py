@@ -1,9 +1,9 @@
 """`--merge guarded`: what a model finds near merges only where no guard objects and what differs means the same.
 
-A plain threshold is safe with no model (docs/semantics.md). Here tags of one `lexical` key are one item, called by its most
-frequent tag; items are compared where they hold the same numbers; a pair within the model's radius goes through the guards
-(`instag.guards`), then the cosine of the words in which the two differ decides; complete linkage over the pairs that are
-left lets no chain form, since a pair that a guard or that cosine keeps apart is at an infinite distance.
+A plain threshold is safe with no model (docs/semantics.md). Here tags of one `lexical` key are one item, called by its
+most frequent tag; items are compared where they hold the same numbers; a pair within the model's radius goes through
+the guards (`instag.guards`), then the cosine of the words in which the two differ decides. Complete linkage over the
+pairs that are left: what a guard or that cosine keeps apart is at an infinite distance, so no chain leads around it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 # Items of the same numbers up to this many are compared one by one, without a matrix product for each few of them.
 FEW = 64
 # Letters of Latin script, and whatever is no letter; checked letter by letter only where a tag is not plain ASCII.
-LATIN = re.compile(
-    r"(?:[\u0000-\u024f\u1d00-\u1d7f\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\ufb00-\ufb06\uff21-\uff5a]|\W|[\d_])*"
-)
+LETTERS = r"\u0000-\u024f\u1d00-\u1d7f\u1e00-\u1eff\u2c60-\u2c7f\ua720-\ua7ff\ufb00-\ufb06\uff21-\uff5a"
+LATIN = re.compile(rf"(?:[{LETTERS}]|\W|\d)*")
 
 
 class Guarded(NamedTuple):
     """Groups of surfaces.
 
-    `groups` (int64) is each surface's group; `keys` (int64) the group that `lexical` alone would give it; `evidence` its
-    item's highest cosine to another item of the group, 1 where `lexical` merged it alone, NaN where nothing did. `vetoed`
-    are pairs within the radius that a guard kept apart, by guard; `by_rules` the items left to `lexical` for their script.
+    `groups` (int64) is each surface's group; `keys` (int64) the group that `lexical` alone would give it; `evidence`
+    its item's highest cosine to another item of the group, 1 where `lexical` merged it alone, NaN where nothing did.
+    `compared` are the pairs within the radius, `vetoed` those that a guard kept apart, by guard; `by_rules` the items
+    left to `lexical` for their script.
     """
 
     groups: NDArray[np.int64]
@@ -58,24 +58,24 @@ def merge_guarded(
 ) -> Guarded:
     """Groups surfaces (bytewise ascending, distinct) by `lexical`, then by a model and the guards.
 
-    An item is embedded by its most frequent surface (ties: shorter in characters, then bytewise), and only where another
-    item holds the same numbers: a million tags `tag 1`, `tag 2`, ... need no vector. Tags in other scripts than Latin stay
-    as `lexical` leaves them unless the embedder says that it is `multilingual`. The differing words are embedded by a second call,
-    each once. Complete linkage: the pair of groups with the highest lowest cosine merges first, ties go to the pair
-    whose first member comes first. Cost: that of `pairs_within` on the items of the same numbers, then linear in the
-    pairs. Raises as `embed` and `pairs_within` do.
+    An item is embedded by its most frequent surface (ties: shorter in characters, then bytewise), and only where
+    another item holds the same numbers: a million tags `tag 1`, `tag 2`, ... need no vector. Tags in other scripts than
+    Latin stay as `lexical` leaves them unless the embedder says that it is `multilingual`. The differing words are
+    embedded by a second call, each once. Complete linkage: the pair of groups with the highest lowest cosine merges
+    first, ties go to the pair whose first member comes first. Cost: that of `pairs_within` on the items of the same
+    numbers, then linear in the pairs. Raises as `embed` and `pairs_within` do.
     """
     keys, items = _items(surfaces, counts)
-    tags = [surfaces[at] for at in items]
+    tags = [surfaces[at] for at in items.tolist()]
     speaks = getattr(embedder, "multilingual", False)
     open_to_model = np.array([speaks or bool(LATIN.fullmatch(tag)) for tag in tags], dtype=bool)
     pairs = _near(embedder, tags, open_to_model, max_cosine_distance, neighbors)
     told = differences_of(tags, pairs.a, pairs.b)
     free = (told.veto == "").to_numpy()
     left, right = told.left.filter(free).to_list(), told.right.filter(free).to_list()
-    near = Pairs(*(ends[free] for ends in pairs))
+    near = _only(pairs, free)
     same = _differing_cosines(embedder, left, right) >= min_differing_cosine
-    merged = Pairs(*(ends[same] for ends in near))
+    merged = _only(near, same)
     group = _core.complete_linkage(len(tags), *merged)
     inside = group[merged.a] == group[merged.b]
     highest = np.full(len(tags), -np.inf)
@@ -83,10 +83,8 @@ def merge_guarded(
         np.maximum.at(highest, ends[inside], merged.cosines[inside])
     alone = np.bincount(keys, minlength=len(tags))[keys] == 1
     evidence = np.where(np.isfinite(highest)[keys], highest[keys], np.where(alone, np.nan, 1.0))
-    vetoes = dict(
-        told.veto.filter(told.veto != "").value_counts(sort=True).sort("count", "veto", descending=[True, False]).rows()
-    )
-    return Guarded(group[keys], keys, evidence, len(free), vetoes, int((~open_to_model).sum()))
+    kinds = told.veto.filter(told.veto != "").value_counts().sort("count", "veto", descending=[True, False])
+    return Guarded(group[keys], keys, evidence, len(free), dict(kinds.rows()), int((~open_to_model).sum()))
 
 
 def _items(surfaces: Sequence[str], counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -119,10 +117,9 @@ def _near(
     sizes[0] = 0
     asked = np.flatnonzero(sizes[block] > 1)
     asked = asked[np.argsort(block[asked], kind="stable")]  # a block lies together, in bytewise order
-    none = np.zeros(0, np.uint32)
     if not len(asked):
-        return Pairs(none, none, np.zeros(0))
-    vectors = embed(embedder, [tags[at] for at in asked])
+        return _joined([])
+    vectors = embed(embedder, [tags[at] for at in asked.tolist()])
     block = block[asked]
     few = sizes[block] <= FEW
     found = [_in_few(vectors, block, few, distance)]
@@ -134,7 +131,7 @@ def _near(
             )
             found.append(Pairs(a + np.uint32(start), b + np.uint32(start), cosines))
             check_total(sum(len(pairs.a) for pairs in found))
-    a, b, cosines = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    a, b, cosines = _joined(found)
     a, b = asked[a].astype(np.uint32), asked[b].astype(np.uint32)
     order = np.lexsort((b, a))
     return Pairs(a[order], b[order], cosines[order])
@@ -150,11 +147,20 @@ def _in_few(vectors: NDArray[np.float32], block: NDArray[np.int64], few: NDArray
         b = a + np.uint32(apart)
         cosines = _core.cosines(np.ascontiguousarray(vectors).ravel(), vectors.shape[1], a, b)
         within = cosines >= 1.0 - distance - 1e-12
-        found.append(Pairs(a[within], b[within], cosines[within]))
+        found.append(_only(Pairs(a, b, cosines), within))
         check_total(sum(len(pairs.a) for pairs in found))
+    return _joined(found)
+
+
+def _only(pairs: Pairs, which: NDArray[np.bool_]) -> Pairs:
+    return Pairs(pairs.a[which], pairs.b[which], pairs.cosines[which])
+
+
+def _joined(found: Sequence[Pairs]) -> Pairs:
     none = np.zeros(0, np.uint32)
-    found.append(Pairs(none, none, np.zeros(0)))
-    return Pairs(*(np.concatenate(ends) for ends in zip(*found, strict=True)))
+    every = [Pairs(none, none, np.zeros(0)), *found]
+    a, b = (np.concatenate([pairs[side] for pairs in every]).astype(np.uint32) for side in (0, 1))
+    return Pairs(a, b, np.concatenate([pairs.cosines for pairs in every]))
 
 
 def _differing_cosines(embedder: Embedder, left: Sequence[str], right: Sequence[str]) -> NDArray[np.float64]:

@@ -19,8 +19,8 @@ class Differences(NamedTuple):
     """What pairs of tags differ in, a row each.
 
     `veto` says why the two are never one: `number`, `symbol`, `negation`, `antonym`, `sibling`, `direction`,
-    `reversal`, `containment` or `look-alike`; it is empty where a model may decide, by the cosine of `left` and `right`:
-    the words of each that the other lacks, joined by a space (both empty where only spaces differ).
+    `reversal`, `containment` or `look-alike`; it is empty where a model may decide, by the cosine of `left` and
+    `right`: the words of each that the other lacks, joined by a space (both empty where only spaces differ).
     """
 
     veto: pl.Series
@@ -31,11 +31,11 @@ class Differences(NamedTuple):
 def differences(a: Sequence[str], b: Sequence[str], *, vocabulary: Sequence[str] | None = None) -> Differences:
     """What the tags `a[i]` and `b[i]` differ in, for each `i`.
 
-    Solid words are cut into words that the `vocabulary` (default: the tags of both sides) writes apart, so that
-    `cloudservers` / `cloudstorage` differ in `servers` / `storage`. Linear in the text. Raises `DataError` where the two
-    sides are not of one length. The lists: `rust/guards.txt`.
+    Solid words are cut into words that the tags of both sides, and the `vocabulary`, write apart, so that
+    `cloudservers` / `cloudstorage` differ in `servers` / `storage`. Linear in the text. Raises `DataError` where the
+    two sides are not of one length. The lists: `rust/guards.txt`.
 
-    >>> told = differences(["json to csv", "photo editing", "security"], ["csv to json", "image editing", "web security"])
+    >>> told = differences(["json to csv", "photo app", "security"], ["csv to json", "image app", "web security"])
     >>> told.veto.to_list(), told.left.to_list()
     (['reversal', '', 'containment'], ['', 'photo', ''])
     """

@@ -89,10 +89,11 @@ def normalize(
 
     `frequency` drops raw strings in fewer than `min_count` rows (give one row a query). `rule` merges tags of one rule
     form (see `stemmer`, `paper_rules` and docs/method.md). `semantic` merges names within `max_cosine_distance` (None:
-    the embedder's own), by guards beside the model unless `merge` is `paper` (`merge_semantic`). `association` merges A
-    into B where at least `min_rule_count` rows hold both and they are `min_rule_confidence` of A's rows, round after round. A group is called by its most frequent raw surface (ties:
-    shorter, then bytewise), after an association by the consequent. `overrides`, a file or an object, are a person's
-    word before all of these (docs/overrides.md). Rows keep their order; a row may end empty.
+    the embedder's own), with guards beside the model unless `merge` is `paper` (`merge_semantic`). `association` merges
+    A into B where at least `min_rule_count` rows hold both and they are `min_rule_confidence` of A's rows, round after
+    round. A group is called by its most frequent raw surface (ties: shorter, then bytewise), after an association by
+    the consequent. `overrides`, a file or an object, are a person's word before all of these (docs/overrides.md). Rows
+    keep their order; a row may end empty.
     Linear in the ids for each step, string work once a distinct tag. Raises `ConfigError` for a setting outside its
     domain and `ProviderError` where a remote embedder fails. Source: section 2.2 of the paper (arXiv 2308.07074).
 

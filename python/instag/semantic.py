@@ -31,8 +31,8 @@ class SemanticMerge:
 
     `groups` (int64) is each surface's group, numbered by first member; `evidence` (float64) its highest cosine to
     another member of its group, NaN where it stands alone; `notes` are lines for people; `embedder` is the identity
-    that enters the stage's key; `max_cosine_distance` is the one used. `keys` (int64) are the groups of `lexical` alone,
-    None where a model alone decided.
+    that enters the stage's key; `max_cosine_distance` is the one used. `keys` (int64) are the groups of `lexical`
+    alone, None where a model alone decided.
     """
 
     groups: NDArray[np.int64]
@@ -78,10 +78,11 @@ def merge_semantic(
     `openai:MODEL`, `sentence-transformers:NAME_OR_FOLDER`, or an `Embedder`. `merge` is how a model merges: `guarded`
     (`instag.guarded`; the default but for PhraseBERT) begins with the groups of `lexical` and goes beyond them where no
     guard objects, `paper` takes the distance alone, linked by `linkage`. `single` linkage is DBSCAN with one sample a
-    cluster, the paper's: an isolated tag is its own group, never noise; `complete` asks every pair of a group to be within the distance, and equal cosines merge in bytewise
-    order of the surfaces. The groups do not depend on the order of the surfaces, on threads or on BLAS. Raises
-    `ConfigError` for a setting outside its domain, `ProviderError` or `DataError` where an embedder fails. Cost: linear
-    for `lexical`, that of `pairs_within` otherwise. Source: arXiv 2308.07074, section 3.2.
+    cluster, the paper's: an isolated tag is its own group, never noise; `complete` asks every pair of a group to be
+    within the distance, and equal cosines merge in bytewise order of the surfaces. The groups do not depend on the
+    order of the surfaces, on threads or on BLAS. Raises `ConfigError` for a setting outside its domain, `ProviderError`
+    or `DataError` where an embedder fails. Cost: linear for `lexical`, that of `pairs_within` otherwise. Source: arXiv
+    2308.07074, section 3.2.
 
     >>> merge = merge_semantic(["code optimization", "history", "optimize code"], np.array([9, 5, 2]))
     >>> merge.groups.tolist(), merge.evidence.tolist()
@@ -185,8 +186,8 @@ def _told_of_guards(found: Guarded, identity: str, distance: float, differing: f
     ]
     if found.by_rules:
         notes.append(
-            f"{found.by_rules:,} tags are not in Latin script: merged by words alone, since the model is not known to be "
-            "multilingual"
+            f"{found.by_rules:,} tags are not in Latin script: merged by words alone, since the model is not known to "
+            "be multilingual"
         )
     return notes
 
