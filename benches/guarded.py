@@ -80,7 +80,7 @@ def pair_figures(data: Path, embedder: Remembering) -> None:
                 made = half & merged
                 print(f"  {way}: {made.sum()}, {interval((made & right).sum(), made.sum())}")
             kinds: dict[str, Counter[bool]] = defaultdict(Counter)
-            default = ways["rules, then guarded 0.65 0.80"]
+            default = ways["rules, then guarded 0.65 0.85"]
             for at in np.flatnonzero(half):
                 kinds[f"{'same' if right[at] else 'NOT same'}, {pairs[at]['kind']}"][bool(default[at])] += 1
             print("    " + "; ".join(f"{label} {kind[True]}/{kind.total()}" for label, kind in sorted(kinds.items())))
