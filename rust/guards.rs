@@ -144,7 +144,7 @@ pub fn differences<S: AsRef<str> + Sync>(tags: &[S], a: &[u32], b: &[u32]) -> Re
 }
 
 /// The fields of differences as columns of text.
-pub fn columns(told: Vec<Difference>) -> Vec<(&'static str, ArrayRef)> {
+pub fn columns(told: &[Difference]) -> Vec<(&'static str, ArrayRef)> {
     let column =
         |field: fn(&Difference) -> &str| Arc::new(told.iter().map(|one| Some(field(one))).collect::<StringViewArray>());
     vec![("veto", column(|one| one.veto)), ("left", column(|one| &one.left)), ("right", column(|one| &one.right))]

@@ -468,7 +468,8 @@ mod core {
     #[pyfunction]
     fn guard_pairs(py: Python<'_>, tags: Column, a: Array1Of<'_, u32>, b: Array1Of<'_, u32>) -> PyResult<ArrowTable> {
         let (a, b) = (a.as_slice()?, b.as_slice()?);
-        let columns = py.detach(|| crate::guards::differences(&tags.words()?, a, b).map(crate::guards::columns))?;
+        let columns =
+            py.detach(|| crate::guards::differences(&tags.words()?, a, b).map(|told| crate::guards::columns(&told)))?;
         ArrowTable::new(columns)
     }
 
