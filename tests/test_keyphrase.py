@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -119,7 +120,7 @@ EXAMPLES: list[tuple[str, list[str], list[str]]] = [
 ]
 
 
-def tags(queries: list[str | None]) -> list[list[str]]:
+def tags(queries: Sequence[str | None]) -> list[list[str]]:
     return KeyphraseTagger().tag(pl.Series("query", queries, dtype=pl.String))["tags"].to_list()
 
 

@@ -114,7 +114,7 @@ def _hnsw(units: NDArray[np.float32], least: float, advance: Advance) -> tuple[N
         ]
         labels, distances = (np.concatenate([part[at] for part in parts]) for at in (0, 1))
         within: NDArray[np.bool_] = np.asarray(distances <= 1.0 - least)
-        full = within.all(axis=1) & (k < rows)
+        full: NDArray[np.bool_] = np.logical_and(within.all(axis=1), k < rows)
         done = within & ~full[:, None]
         total += int(done.sum())
         check_total((total + int(full.sum()) * k) // 2)  # the full ones hold at least k each
