@@ -119,7 +119,7 @@ fn number(word: &str) -> String {
 
 /// Whether the last letter of a word is the -s of a plural, as far as lists and endings tell.
 pub fn is_plural(word: &str) -> bool {
-    word.ends_with('s') && (ENGLISH.plural.contains(word) || word.len() > 3 && !is_singular(word))
+    word.ends_with('s') && (ENGLISH.plural.contains(word) || word.chars().nth(3).is_some() && !is_singular(word))
 }
 
 /// Whether a word that looks inflected means another thing than the word it comes from: `building`, `shared`.
@@ -131,7 +131,7 @@ pub fn is_own_word(word: &str) -> bool {
 fn is_singular(word: &str) -> bool {
     ENGLISH.not_plural.contains(word)
         || ENGLISH.not_plural_endings.iter().any(|ending| word.ends_with(ending))
-        || word.len() < 5 && word.ends_with("os")
+        || word.chars().nth(4).is_none() && word.ends_with("os")
 }
 
 /// The form that British and American spellings of a word share; any other word as it is.

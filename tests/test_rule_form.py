@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import oracle
@@ -63,6 +63,7 @@ def test_porter_is_nltk_on_made_words(word: str) -> None:
 
 
 @given(st.lists(st.one_of(inflected, tag_like, known), max_size=8))
+@example(["İs", "éos"])
 def test_forms_equal_the_oracle(raw: list[str]) -> None:
     assert forms(raw) == [oracle.rule_form(text) for text in raw]
     assert forms(raw, "inflection") == [oracle.rule_form(text, oracle_lexical.inflection) for text in raw]

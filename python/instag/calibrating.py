@@ -76,9 +76,8 @@ def calibrate_command(said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
     thresholds.store(Path(settings.out), embedder.identity, entry)
     talk.line(f"{len(read.a):,} pairs, {int(read.same.sum()):,} the same; guards keep {forbidden:,} apart")
     if made.fitted.weight > 1:
-        talk.line(
-            f"a wrong merge weighs {made.fitted.weight:.2f} in the precision: fewer such pairs are not the same than are"
-        )
+        weight = f"{made.fitted.weight:.2f}"
+        talk.line(f"a wrong merge weighs {weight} in the precision: fewer such pairs are not the same than are")
     talk.line(f"max_cosine_distance {made.max_cosine_distance:g}, min_differing_cosine {made.min_differing_cosine:g}")
     talk.line(f"  on the pairs they were fitted on: {made.fitted}")
     talk.line(f"  on held-out pairs ({settings.folds} folds): {made.held_out}")
