@@ -115,7 +115,7 @@ EXAMPLES: list[tuple[str, list[str], list[str]]] = [
     ("Just one will do.", [], ["yes-no question"]),
     ("Describe your teeth.", ["describe tooth"], ["describe teeth"]),
     # A letter stands for a value unless it is a capital.
-    ("Given an integer array nums and an integer k, return s.length.", ["integer array"], ["integer k", "s.length"]),
+    ("Given an integer array nums and an integer k, return s.length.", ["array"], ["integer k", "s.length"]),
     ("D’après le texte, qui est le roi ?", ["reading comprehension", "french language"], []),
 ]
 
