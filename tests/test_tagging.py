@@ -193,7 +193,7 @@ def test_another_model_prompt_or_decoding_asks_again(serve: Serve, tmp_path: Pat
 
 def test_what_failed_before_is_no_reason_to_stop_going_on(serve: Serve, tmp_path: Path) -> None:
     served = serve(replies={"too_long": 0.1})
-    first = tag(served, queries(1_500), tmp_path, max_failure_rate=0.15)
+    first = tag(served, queries(1_500), tmp_path, max_failure_rate=0.5)  # which of them come first is chance
     assert first.counts["failed"] > JUDGED_FROM
     again = tag(served, queries(1_500), tmp_path, max_failure_rate=0.15)  # asks for nothing but what fails
     assert again.queries.equals(first.queries)
