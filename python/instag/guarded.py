@@ -74,7 +74,7 @@ def merge_guarded(
     free = (told.veto == "").to_numpy()
     left, right = told.left.filter(free).to_list(), told.right.filter(free).to_list()
     near = _only(pairs, free)
-    same = _differing_cosines(embedder, left, right) >= min_differing_cosine
+    same = differing_cosines(embedder, left, right) >= min_differing_cosine
     merged = _only(near, same)
     group = _core.complete_linkage(len(tags), *merged)
     inside = group[merged.a] == group[merged.b]
@@ -163,7 +163,7 @@ def _joined(found: Sequence[Pairs]) -> Pairs:
     return Pairs(a, b, np.concatenate([pairs.cosines for pairs in every]))
 
 
-def _differing_cosines(embedder: Embedder, left: Sequence[str], right: Sequence[str]) -> NDArray[np.float64]:
+def differing_cosines(embedder: Embedder, left: Sequence[str], right: Sequence[str]) -> NDArray[np.float64]:
     """The cosine of what differs, 1 where nothing does; each text is embedded once, in bytewise order."""
     texts = sorted({*left, *right} - {""}, key=str.encode)
     if not texts:

@@ -31,16 +31,16 @@ _LOUD = ("transformers", "sentence_transformers", "huggingface_hub", "model2vec"
 
 
 @dataclass(frozen=True)
-class SentenceTransformersEmbedder:
-    """A model for `sentence-transformers` (the extra of that name): a name on the hub, or a folder on this machine."""
+class _LocalModel:
+    """What both kinds share: a name on the hub, or a folder on this machine."""
 
     name: str
-    batch: int = 256
+    kind: ClassVar[str]
 
     @cached_property
     def identity(self) -> str:
         """The name; for a folder the digests of its weights and of its other files, wherever it lies."""
-        return f"sentence-transformers:{_name_or_digest(self.name)}"
+        return f"{self.kind}:{_name_or_digest(self.name)}"
 
     @property
     def max_cosine_distance(self) -> float:
@@ -51,6 +51,14 @@ class SentenceTransformersEmbedder:
     def multilingual(self) -> bool:
         """Whether the model is known to know other scripts than Latin."""
         return _multilingual(self.name)
+
+
+@dataclass(frozen=True)
+class SentenceTransformersEmbedder(_LocalModel):
+    """A model for `sentence-transformers` (the extra of that name): a name on the hub, or a folder on this machine."""
+
+    batch: int = 256
+    kind: ClassVar[str] = "sentence-transformers"
 
     def check(self) -> None:
         """Raises `ConfigError` where the name is a path to no model."""
@@ -77,30 +85,15 @@ class SentenceTransformersEmbedder:
 
 
 @dataclass(frozen=True)
-class Model2VecEmbedder:
+class Model2VecEmbedder(_LocalModel):
     """Static vectors of tokens by `model2vec` (the extra of that name): a name on the hub, or a folder.
 
     A text without any token that the model knows has no vector there: it gets a direction of its own, by its hash, and
     merges with nothing.
     """
 
-    name: str
+    kind: ClassVar[str] = "model2vec"
     kept: ClassVar[bool] = False  # looking its vectors up would take as long as making them
-
-    @cached_property
-    def identity(self) -> str:
-        """The name; for a folder the digests of its weights and of its other files, wherever it lies."""
-        return f"model2vec:{_name_or_digest(self.name)}"
-
-    @property
-    def max_cosine_distance(self) -> float:
-        """0.05: chosen by the paper for PhraseBERT, and careful for others."""
-        return PHRASE_BERT_DISTANCE
-
-    @property
-    def multilingual(self) -> bool:
-        """Whether the model is known to know other scripts than Latin."""
-        return _multilingual(self.name)
 
     def check(self) -> None:
         """Raises `ConfigError` where the name is a path to no model."""

@@ -30,7 +30,7 @@ from instag.rows import (
 )
 from instag.run import Output, Run
 from instag.shards import beside
-from instag.staging import file_input, label_of, make_stage, stage_inputs
+from instag.staging import file_input, label_of, ledger_counts, make_stage, stage_inputs
 from instag.tag_stages import tag_stage
 
 if TYPE_CHECKING:
@@ -75,14 +75,7 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
         write_rows(out, renamed_parts(run, "tag", table), single=not run.has("tag", "rows"))
         out.table("ledger", result.ledger)
         out.table("tags", pl.DataFrame({"tag": table.vocabulary, "count": table.counts}))
-        merged = result.ledger.filter(pl.col("step").is_in(["rule", "semantic", "association", "override"]))
-        examples = merged.group_by("step", maintain_order=True).head(4)
-        out.counts |= {
-            "steps": result.steps.to_dicts(),
-            "ledger": dict(result.ledger["step"].value_counts().sort("step").rows()),
-            "examples": examples.select("step", "raw", "into", "reason").to_dicts(),
-            "limits": result.limits,
-        }
+        out.counts |= ledger_counts(result.ledger, result.steps) | {"limits": result.limits}
         out.notes += [label_of(run), *result.notes]
 
     # A folder with another model in it is another embedder: its identity enters the key, not the name it was called by.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from instag import summary
 from instag.errors import DataError
 from instag.memory import MemoryWarning
 from instag.progress import Talk
 from instag.run import Output, Run, file_digest
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def file_input(path: str) -> dict[str, Any]:
@@ -59,3 +62,16 @@ def make_stage(
     told = {name: manifest[name] for name in ("stage", "counts", "notes", "seconds", "cost_usd")}
     outputs = [str(run.path / stage / output["name"]) for output in manifest["outputs"]]
     return {"run": str(run.path), **told, "fresh": fresh, "outputs": outputs}
+
+
+def ledger_counts(ledger: pl.DataFrame, steps: pl.DataFrame) -> dict[str, Any]:
+    """What a manifest tells of a ledger: tags left after each step, raw tags by step, four that each renamed."""
+    import polars as pl
+
+    merged = ledger.filter(pl.col("step").is_in(["rule", "semantic", "association", "override"]))
+    examples = merged.group_by("step", maintain_order=True).head(4)
+    return {
+        "steps": steps.to_dicts(),
+        "ledger": dict(ledger["step"].value_counts().sort("step").rows()),
+        "examples": examples.select("step", "raw", "into", "reason").to_dicts(),
+    }

@@ -15,8 +15,7 @@ import numpy as np
 from instag import _core, thresholds
 from instag.embedders import Embedder, Lexical, embed, resolve
 from instag.errors import DataError
-from instag.guarded import LATIN
-from instag.guarded import _differing_cosines as differing_cosines
+from instag.guarded import LATIN, differing_cosines
 from instag.guards import differences_of
 from instag.neighbors import pairs_within
 from instag.normalize_settings import NormalizeSettings

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from instag import thresholds
 from instag.config import settings_from
 from instag.embedders import EmbedderAccess, resolve
 from instag.errors import ArtifactError, ConfigError
@@ -14,7 +15,7 @@ from instag.network import redact
 from instag.normalize_settings import NormalizeSettings
 from instag.rows import renamed_parts, tag_rows, write_rows
 from instag.run import Run
-from instag.staging import label_of, make_stage, stage_inputs
+from instag.staging import label_of, ledger_counts, make_stage, stage_inputs
 from instag.vocabulary_mapping import Vocabulary, map_to_vocabulary
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> d
         out.table("ledger", made.ledger)
         out.table("tags", pl.DataFrame({"tag": made.table.vocabulary, "count": made.table.counts}))
         out.table("unseen", made.unseen)
-        merged = made.ledger.filter(pl.col("step").is_in(["rule", "semantic", "association", "override"]))
-        examples = merged.group_by("step", maintain_order=True).head(4)
-        out.counts |= {
-            "steps": made.steps.to_dicts(),
-            "ledger": dict(made.ledger["step"].value_counts().sort("step").rows()),
-            "examples": examples.select("step", "raw", "into", "reason").to_dicts(),
+        out.counts |= ledger_counts(made.ledger, made.steps) | {
             "limits": limits,
             "vocabulary": {"run": str(other.path), "tags": len(known.tags), **made.drift},
         }
@@ -53,7 +49,8 @@ def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> d
             out.notes.append(f"overrides.toml is not applied: what `{other.path}` decided holds")
 
     whole = dataclasses.asdict(dataclasses.replace(settings, embedder="lexical"))
-    whole |= {"embedder": resolve(settings.embedder).identity, "vocabulary": digest}
+    identity = resolve(settings.embedder).identity
+    whole |= {"embedder": identity, "vocabulary": digest} | thresholds.key_of(identity)
     url = access.embedder_base_url
     speed = dataclasses.asdict(access) | {"embedder_base_url": redact(url) if url else None}
     inputs = stage_inputs(run, "tag") | {
