@@ -227,6 +227,70 @@ def test_real_tags_of_later_years(data: Path) -> None:
     assert same / len(into) > 0.97  # the others are called by another spelling, or were joined through new ones
 
 
+class Angles:
+    """An embedder of directions in a plane: `photo editing` and `image editing`, and their first words."""
+
+    identity = "1"
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        degrees = {"photo editing": 0, "image editing": 20, "photo": 0, "image": 25}  # cosines 0.94 and 0.91
+        radians = np.radians([degrees.get(text, 90) for text in texts])
+        return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def test_a_model_maps_by_the_thresholds_that_the_vocabulary_was_made_by(
+    instag: Instag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSTAG_THRESHOLDS", str(tmp_path / "t.toml"))
+    old, new, embedder = tmp_path / "old", tmp_path / "new", f"{__name__}:Angles"
+    for run, tag in ((old, "photo editing"), (new, "image editing")):
+        (tmp_path / f"{run.name}.jsonl").write_text(json.dumps({"tags": [tag, "opera"]}))
+        assert instag("import", tmp_path / f"{run.name}.jsonl", "--run", run).code == 0
+
+    def calibrated(distance: float, differing: float) -> None:
+        (tmp_path / "t.toml").write_text(
+            f'format = 1\n[[embedders]]\nembedder = "{embedder}/1"\n'
+            f"max_cosine_distance = {distance}\nmin_differing_cosine = {differing}\n"
+        )
+
+    def made_anew(*flags: object) -> None:
+        told = instag("normalize", old, "--min-count", 1, "--embedder", embedder, "--json", *flags)
+        assert told.json["fresh"]
+
+    def mapped() -> tuple[bool, str | None, list[str]]:
+        told = instag("normalize", new, "--vocabulary", old, "--embedder", embedder, "--json").json
+        into = dict(table(new, "ledger").select("raw", "into").iter_rows())
+        return told["fresh"], into["image editing"], [note for note in told["notes"] if "of now" in note]
+
+    calibrated(0.1, 0.8)
+    made_anew()
+    assert mapped() == (True, "photo editing", [])
+    calibrated(0.1, 0.95)
+    assert mapped() == (False, "photo editing", [])  # the vocabulary stands as it was made
+    made_anew()
+    assert mapped() == (True, None, [])  # its tables are the same, what it was made by is not
+    calibrated(0.01, 0.8)
+    made_anew()
+    assert mapped() == (True, None, [])
+    made_anew("--max-cosine-distance", 0.1)
+    assert mapped() == (True, "photo editing", [])
+    calibrated(0.0, 0.8)
+    made_anew()
+    calibrated(0.1, 0.8)
+    assert mapped() == (True, None, [])
+    manifest = json.loads((old / "normalize" / "manifest.json").read_text())
+    del manifest["counts"]["limits"]
+    (old / "normalize" / "manifest.json").write_text(json.dumps(manifest))
+    notes = [
+        "semantic: the vocabulary does not tell its `max_cosine_distance`: 0.1, that of now",
+        "semantic: the vocabulary does not tell its `min_differing_cosine`: 0.8, that of now",
+    ]
+    assert mapped() == (True, "photo editing", notes)
+    assert mapped() == (False, "photo editing", notes)
+    calibrated(0.1, 0.95)
+    assert mapped()[:2] == (True, None)
+
+
 class ByTopic:
     """An embedder to which all tags of one topic mean the same: guards decide among them."""
 

@@ -46,7 +46,8 @@ class Normalization(Generic[Rows]):
     which the tag would have stayed, joined by +; of a guarded model `cosine`, see docs/semantics.md; of an `override`
     `merge`, `apart`, `drop` or `rename`). `steps`: one row a step that ran: `step`, `tags` (distinct, left after it),
     `occurrences` (left in all rows). `notes`: lines for people.
-    `limits`: the least `cosine` of a model's merges, the least `confidence` and `rule_count` of an association.
+    `limits`: the least `cosine` of a model's merges and, guarded, the least `differing_cosine` of the words by which
+    two tags differ; the least `confidence` and `rule_count` of an association.
     """
 
     table: Rows

@@ -9,6 +9,7 @@ import numpy as np
 
 from instag import _core
 from instag.association import merge_associations
+from instag.embedders import Lexical
 from instag.errors import ConfigError
 from instag.normalize_settings import STEPS, NormalizeSettings
 from instag.overrides import Overrides
@@ -43,7 +44,7 @@ class Steps(Generic[Rows]):
         self.rows: Rows | None = table  # None: to be renamed
         self._keep(np.arange(size))
         self.by: dict[str, str] = {}  # the stemmer of `rule`, the embedder of `semantic`
-        self.limits: dict[str, float] = {}  # `cosine` of a model, `confidence` and `rule_count` of `association`
+        self.limits: dict[str, float] = {}  # as `Normalization` has them
         self.steps: list[tuple[str, int, int]] = [("raw", size, int(table.counts.sum()))]
         self.overrides = find(overrides or Overrides(), self.raw, self.counts)
         self.notes: list[str] = [*self.overrides.notes]
@@ -117,8 +118,10 @@ class Steps(Generic[Rows]):
         self.notes.append(f"semantic: embedder `{merged.embedder}`{distance}")
         self.notes += [f"semantic: {note}" for note in merged.notes]
         groups, left = parted(np.asarray(merged.groups, np.int64), self._sides(), self._surface_places())
-        if merged.max_cosine_distance:
+        if merged.embedder != Lexical.identity:
             self.limits["cosine"] = 1 - merged.max_cosine_distance
+        if merged.min_differing_cosine is not None:
+            self.limits["differing_cosine"] = merged.min_differing_cosine
         evidence, reasons = merged.told(self.raw.gather(self.names).to_list(), self._leaders(groups)[groups])
         self._merge("semantic", groups, evidence=evidence, reasons=reasons, left=left)
 

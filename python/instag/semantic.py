@@ -31,8 +31,8 @@ class SemanticMerge:
 
     `groups` (int64) is each surface's group, numbered by first member; `evidence` (float64) its highest cosine to
     another member of its group, NaN where it stands alone; `notes` are lines for people; `embedder` is the identity
-    that enters the stage's key; `max_cosine_distance` is the one used. `keys` (int64) are the groups of `lexical`
-    alone, None where a model alone decided.
+    that enters the stage's key; `max_cosine_distance` is the one used, `min_differing_cosine` too (None where nothing
+    is guarded). `keys` (int64) are the groups of `lexical` alone, None where a model alone decided.
     """
 
     groups: NDArray[np.int64]
@@ -41,6 +41,7 @@ class SemanticMerge:
     embedder: str
     max_cosine_distance: float
     keys: NDArray[np.int64] | None = None
+    min_differing_cosine: float | None = None
 
     def __repr__(self) -> str:
         groups = int(self.groups.max()) + 1 if len(self.groups) else 0
@@ -174,7 +175,8 @@ def _guarded(
         notes.append("thresholds belong to a model: look at the merges of lowest evidence (`instag merges`)")
     if linkage != "single":
         notes.append("`linkage` is for `--merge paper`: a guarded merge is complete linkage")
-    return SemanticMerge(_by_first(found.groups[at]), evidence, notes, embedder.identity, distance, found.keys[at])
+    groups, keys, differing = _by_first(found.groups[at]), found.keys[at], fitted.min_differing_cosine
+    return SemanticMerge(groups, evidence, notes, embedder.identity, distance, keys, differing)
 
 
 def _told_of_guards(found: Guarded, identity: str, distance: float, differing: float) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import numpy as np
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from instag.semantic import Merge
+    from instag.semantic import Merge, Neighbors
 
 UNSEEN = "unseen"
 NEAR_PAIRS = 300_000  # names compared, at most, to tell the tags near unseen ones: about a second
@@ -40,23 +40,13 @@ class Vocabulary:
     """What a normalization decided, for other tags to go through: its `ledger`, its `tags`, its `settings`.
 
     `tags` has `tag` and `count`; a tag's id is its row. An embedder other than `lexical` is the object itself; `limits`
-    are those of the `Normalization`.
+    are those of the `Normalization`: the thresholds of its model are in there.
     """
 
     ledger: pl.DataFrame
     tags: pl.DataFrame
     settings: NormalizeSettings
     limits: Mapping[str, float] = field(default_factory=dict)
-
-    def max_cosine_distance(self, embedder: Embedder) -> float:
-        """The distance that a model's merges were within: the one set, else what the vocabulary tells."""
-        if self.settings.max_cosine_distance is not None:
-            return self.settings.max_cosine_distance
-        if "cosine" in self.limits:
-            return 1 - self.limits["cosine"]
-        if merge_of(self.settings.merge, embedder.identity) == "guarded":
-            return (thresholds.of(embedder.identity) or thresholds.CAREFUL).max_cosine_distance
-        return float(embedder.max_cosine_distance)
 
     def __post_init__(self) -> None:
         for name, columns in (("ledger", ("raw", "count", "step", "into")), ("tags", ("tag", "count"))):
@@ -68,6 +58,32 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f"Vocabulary({len(self.ledger):,} raw tags, {len(self.tags):,} tags)"
+
+
+class MadeBy(NamedTuple):
+    """How a vocabulary's model merged and by which thresholds (that of words that differ: guarded alone), and notes."""
+
+    merge: Merge
+    max_cosine_distance: float
+    min_differing_cosine: float
+    notes: list[str]
+
+
+def made_by(settings: NormalizeSettings, limits: Mapping[str, float], embedder: Embedder) -> MadeBy:
+    """The thresholds that a vocabulary was made by; one that `limits` lack is that of now, and a note says so."""
+    merge = merge_of(settings.merge, embedder.identity)
+    known = thresholds.of(embedder.identity) or thresholds.CAREFUL
+    distance, differing = settings.max_cosine_distance, limits.get("differing_cosine")
+    if distance is None and "cosine" in limits:
+        distance = 1 - limits["cosine"]
+    untold = [] if distance is not None else ["max_cosine_distance"]
+    untold += ["min_differing_cosine"] if differing is None and merge == "guarded" else []
+    if distance is None:
+        distance = known.max_cosine_distance if merge == "guarded" else float(embedder.max_cosine_distance)
+    made = MadeBy(merge, distance, known.min_differing_cosine if differing is None else differing, [])
+    for name in untold:
+        made.notes.append(f"semantic: the vocabulary does not tell its `{name}`: {getattr(made, name):g}, that of now")
+    return made
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -185,18 +201,18 @@ class _Mapping:
         known, size = alive["raw"], len(alive)
         place = by_surface(known, alive["count"].to_numpy())
         evidence, reasons, best = np.ones(len(at)), [""] * len(at), np.full(len(at), -1)
-        guarded = not isinstance(embedder, Lexical) and merge_of(settings.merge, embedder.identity) == "guarded"
-        if isinstance(embedder, Lexical) or guarded:
+        by = None if isinstance(embedder, Lexical) else made_by(settings, self.vocabulary.limits, embedder)
+        guarded = by is not None and by.merge == "guarded"
+        if by is None or guarded:
             names, lexical = [*known, *new], Lexical()
             keys = pl.Series(lexical.keys(names), dtype=pl.String).rank("dense").cast(pl.Int64).to_numpy()
             best = _best_of_group(keys[:size], keys[size:], place)
             into = np.where(best >= 0, best, np.arange(size, len(names)))
             reasons = lexical.reasons(names, np.append(np.arange(size), into))[size:]
-        if not isinstance(embedder, Lexical):
+        if not isinstance(embedder, Lexical) and by is not None:
+            self.notes += by.notes
             rest = np.flatnonzero(best < 0)
-            radius = self.vocabulary.max_cosine_distance(embedder)
-            kind: Merge = "guarded" if guarded else "paper"
-            near = _nearest(known.to_list(), new.gather(rest).to_list(), place, embedder, radius, settings, kind)
+            near = _nearest(known.to_list(), new.gather(rest).to_list(), place, embedder, by, settings.neighbors)
             best[rest], evidence[rest] = near
             for hit in rest[near[0] >= 0].tolist() if guarded else ():
                 reasons[hit] = "cosine"
@@ -328,9 +344,8 @@ def _nearest(
     new: list[str],
     place: NDArray[np.int64],
     embedder: Embedder,
-    radius: float,
-    settings: NormalizeSettings,
-    merge: Merge,
+    by: MadeBy,
+    neighbors: Neighbors,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """For each new tag the known one of highest cosine within the radius (ties: first by `place`), and the cosine.
 
@@ -339,21 +354,21 @@ def _nearest(
     """
     best, evidence = np.full(len(new), -1), np.ones(len(new))
     names, multilingual = [*known, *new], getattr(embedder, "multilingual", False)
-    asked = [at for at, name in enumerate(names) if merge == "paper" or multilingual or LATIN.fullmatch(name)]
+    asked = [at for at, name in enumerate(names) if by.merge == "paper" or multilingual or LATIN.fullmatch(name)]
     if not known or not new or not asked:
         return best, evidence
     order = np.array(sorted(asked, key=lambda at: names[at].encode()))
-    pairs = pairs_within(embed(embedder, [names[at] for at in order.tolist()]), radius, method=settings.neighbors)
+    vectors = embed(embedder, [names[at] for at in order.tolist()])
+    pairs = pairs_within(vectors, by.max_cosine_distance, method=neighbors)
     a, b = order[pairs.a], order[pairs.b]
     a, b = np.minimum(a, b), np.maximum(a, b)
     across = (a < len(known)) & (b >= len(known))
     a, b, cosines = a[across], b[across], pairs.cosines[across]
-    if merge == "guarded":
+    if by.merge == "guarded":
         told = differences_of(names, a.astype(np.uint32), b.astype(np.uint32))
         free = (told.veto == "").to_numpy()
-        limit = (thresholds.of(embedder.identity) or thresholds.CAREFUL).min_differing_cosine
         texts = told.left.filter(free).to_list(), told.right.filter(free).to_list()
-        free[free] = differing_cosines(embedder, *texts) >= limit
+        free[free] = differing_cosines(embedder, *texts) >= by.min_differing_cosine
         a, b, cosines = a[free], b[free], cosines[free]
     by_merit = np.lexsort((place[a], -cosines, b))
     first = by_merit[np.unique(b[by_merit], return_index=True)[1]]

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from instag import thresholds
 from instag.config import settings_from
-from instag.embedders import EmbedderAccess, resolve
+from instag.embedders import EmbedderAccess, Lexical, resolve
 from instag.errors import ArtifactError, ConfigError
 from instag.network import redact
 from instag.normalize_settings import NormalizeSettings
 from instag.rows import renamed_parts, tag_rows, write_rows
 from instag.run import Run
 from instag.staging import label_of, ledger_counts, make_stage, stage_inputs
-from instag.vocabulary_mapping import Vocabulary, map_to_vocabulary
+from instag.vocabulary_mapping import Vocabulary, made_by, map_to_vocabulary
 
 if TYPE_CHECKING:
     from instag.progress import Talk
@@ -28,11 +27,11 @@ def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> d
     run = Run(path)
     access = settings_from(EmbedderAccess, said, {"answers": str(run.path / "answers.sqlite")})
     other, settings, digest = vocabulary_settings(run, said, access)
+    limits = other.need("normalize")["counts"].get("limits", {})
 
     def make(out: Output) -> None:
         import polars as pl
 
-        limits = other.need("normalize")["counts"].get("limits", {})
         known = Vocabulary(other.table("normalize", "ledger"), other.table("normalize", "tags"), settings, limits)
         rows: Any = tag_rows(run, "tag", "queries")
         made = map_to_vocabulary(rows, known)
@@ -49,8 +48,11 @@ def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> d
             out.notes.append(f"overrides.toml is not applied: what `{other.path}` decided holds")
 
     whole = dataclasses.asdict(dataclasses.replace(settings, embedder="lexical"))
-    identity = resolve(settings.embedder).identity
-    whole |= {"embedder": identity, "vocabulary": digest} | thresholds.key_of(identity)
+    embedder = resolve(settings.embedder)
+    whole |= {"embedder": embedder.identity, "vocabulary": digest}
+    if not isinstance(embedder, Lexical) and "semantic" not in settings.skip:
+        by = made_by(settings, limits, embedder)
+        whole["thresholds"] = [by.max_cosine_distance, by.min_differing_cosine]
     url = access.embedder_base_url
     speed = dataclasses.asdict(access) | {"embedder_base_url": redact(url) if url else None}
     inputs = stage_inputs(run, "tag") | {
