@@ -11,6 +11,7 @@ import pytest
 
 from conftest import Instag
 from instag.progress import Talk
+from instag.tagger import Progress
 
 FLAGS = ("--min-count", 2, "--min-rule-count", 3, "--k", 8)
 
@@ -141,3 +142,23 @@ def test_json_keeps_what_the_terminal_does_not(instag: Instag, tmp_path: Path) -
 def test_a_line_of_talk_keeps_its_breaks_alone(capsys: pytest.CaptureFixture[str]) -> None:
     Talk().line("a\tb\n\x1b[1mc 数学 é")
     assert capsys.readouterr().err == "a·b\n·[1mc 数学 é\n"
+
+
+def test_progress_in_lines_counts_in_the_plural(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("instag.progress._SECONDS_BETWEEN_LINES", 0.0)
+    for total, unit in ((14877, "tag"), (1, "tag"), (None, "file"), (4096, "B")):
+        with Talk().bar("embedding", total=total, unit=unit) as advance:
+            advance(1)
+    with Talk().progress("tagging") as hook:
+        hook(Progress(1, 2, 0, 0, 0, 0))
+        hook(Progress(1, 1, 0, 0, 0, 0))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:4] == [
+        "embedding: 1 of 14,877 tags",
+        "embedding: 1 of 1 tag",
+        "embedding: 1 file",
+        "embedding: 1 of 4,096 B",
+    ]
+    assert [line.split(",")[0] for line in lines[4:]] == ["tagging: 1 of 2 queries", "tagging: 1 of 1 query"]

@@ -60,8 +60,8 @@ class Talk:
             self.line(f"  {line}")
 
     @contextlib.contextmanager
-    def bar(self, label: str, *, total: int | None = None, unit: str = "it") -> Iterator[Advance]:
-        """Progress of one piece of work: a bar on a terminal, else a line every ten seconds."""
+    def bar(self, label: str, *, total: int | None = None, unit: str) -> Iterator[Advance]:
+        """Progress of one piece of work, in `unit`s: a bar on a terminal, else a line every ten seconds."""
         if self.quiet:
             yield lambda _: None
         elif sys.stderr.isatty():
@@ -99,8 +99,8 @@ class Talk:
                     rate = progress.done / (now - started)
                     left = f", {(progress.total - progress.done) / rate:,.0f} s left" if rate else ""
                     self.line(
-                        f"{label}: {progress.done:,} of {progress.total:,} queries, {rate:,.1f} a second{left}, "
-                        f"{cost_line(progress)}"
+                        f"{label}: {progress.done:,} of {counted(progress.total, 'query')}, "
+                        f"{rate:,.1f} a second{left}, {cost_line(progress)}"
                     )
 
             yield in_lines
@@ -121,6 +121,16 @@ def cost_line(progress: Progress) -> str:
     return line
 
 
+def counted(count: int, unit: str) -> str:
+    """A number of units, in the plural where it is not one; bytes are `B`.
+
+    >>> [counted(14877, "tag"), counted(1, "query"), counted(0, "query"), counted(2048, "B")]
+    ['14,877 tags', '1 query', '0 queries', '2,048 B']
+    """
+    many = unit if unit == "B" else f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+    return f"{count:,} {unit if count == 1 else many}"
+
+
 def _plain(label: str, total: int | None, unit: str) -> Advance:
     done, said = 0, time.monotonic()
 
@@ -129,8 +139,8 @@ def _plain(label: str, total: int | None, unit: str) -> Advance:
         done += n
         if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
             said = time.monotonic()
-            of = f" of {total:,}" if total is not None else ""
-            print(f"{label}: {done:,}{of} {unit}", file=sys.stderr, flush=True)
+            of = f"{done:,} of " if total is not None else ""
+            print(f"{label}: {of}{counted(done if total is None else total, unit)}", file=sys.stderr, flush=True)
 
     return advance
 
