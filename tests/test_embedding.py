@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import sqlite3
 import subprocess
@@ -9,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +20,8 @@ import pytest
 import server
 from conftest import Instag, Served
 from instag import ProviderError
-from instag.answers import AnswerStore
-from instag.embedding import OpenAIEmbedder
+from instag.answers import AnswerStore, Embedding
+from instag.embedding import OpenAIEmbedder, VectorAsking
 
 Serve = Callable[..., Served]
 
@@ -68,6 +71,38 @@ def test_what_was_answered_before_a_failure_is_kept(serve: Serve, tmp_path: Path
     served.set(status=0)
     embedder(served, tmp_path).embed(TEXTS)
     assert served.stats()["texts_embedded"] == 1000
+
+
+class Scripted:
+    """An endpoint whose calls end one after another: one fails, one answers, one fails while the answer is stored."""
+
+    limiter = SimpleNamespace(limit=3)
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __aenter__(self) -> Scripted:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def call(self, send: object, read: object) -> list[Embedding]:
+        self.calls += 1
+        call = self.calls
+        if call == 2:
+            return [Embedding(b"k", b"\0" * 4, None, None, "")]
+        await asyncio.sleep(0.1 if call == 3 else 0)
+        raise ProviderError(f"call {call}")
+
+
+def test_a_failure_leaves_no_exception_of_another_request_unheard(caplog: pytest.LogCaptureFixture) -> None:
+    store: Any = SimpleNamespace(put_embeddings=lambda rows: time.sleep(0.4))
+    endpoint: Any = Scripted()
+    asking = VectorAsking(store, endpoint, model="m", dimensions=None, batch=1, in_flight=3)
+    with pytest.raises(ProviderError, match="call 1"):
+        asking.ask(["a", "b", "c"], [b"a", b"b", b"c"])
+    gc.collect()
+    assert caplog.messages == []
 
 
 def test_a_kill_repeats_at_most_what_is_in_flight(serve: Serve, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Background:
 
 
 async def give_up(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancels tasks and waits for their end, again and again: a cancellation may be lost.
+    """Cancels tasks and waits for their end, again and again: a cancellation may be lost. What they raise is dropped.
 
     `asyncio.wait_for` before Python 3.12 drops one that comes together with a result.
     """
@@ -66,3 +66,6 @@ async def give_up(tasks: Collection[asyncio.Task[Any]]) -> None:
         for task in left:
             task.cancel()
         await asyncio.wait(left, timeout=_AGAIN_S)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # else asyncio tells that it was never retrieved
