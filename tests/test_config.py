@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from conftest import Instag
 from instag import ConfigError
-from instag.config import settings_from
+from instag.config import read_run_config, settings_from
 from instag.tagger import TagSettings, TagSpeed
 
 
@@ -25,6 +26,27 @@ def test_a_config_with_paths_relative_to_it(instag: Instag, chats: Path, tmp_pat
     assert stages["select"]["counts"]["selected"] == 7
     assert [s["source"] for s in stages["analyze"]["counts"]["sources"]] == ["chats", "more"]
     assert (tmp_path / "out" / "select" / "selected.jsonl").is_file()
+
+
+def test_embedders_of_a_config_lie_beside_it(
+    instag: Instag, chats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "models" / "m").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_config.py").write_text("def embed(texts):\n    return [[1.0, len(text)] for text in texts]\n")
+    config = tmp_path / "job.toml"
+    text = 'files = ["chats.jsonl"]\nrun = "out"\n[tag]\ntagger = "keyphrase"\n[normalize]\nmin_count = 2\nembedder = '
+    config.write_text(text + '"beside_config:embed"')
+    said = instag("run", config, "--k", 7)
+    assert said.code == 0, said.err
+    assert "embedder `beside_config:embed@" in said.err
+    known = {"tag": {"tagger"}, "normalize": {"embedder", "min_count"}}
+    for kind in ("sentence-transformers", "model2vec"):
+        for name, expected in (("models/m", str(tmp_path / "models" / "m")), ("owner/name", "owner/name")):
+            config.write_text(text + f'"{kind}:{name}"')
+            assert read_run_config(config, known).stages["normalize"]["embedder"] == f"{kind}:{expected}"
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ _PATHS += [
     ("normalize", "vocabulary"),
 ]
 _PATHS_OR_NAMES = ("prompt", "redact")
+_OF_FOLDERS = ("sentence-transformers", "model2vec")
 
 
 def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
@@ -163,5 +164,10 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
         value = stages[stage].get(name)
         if isinstance(value, str) and (name not in _PATHS_OR_NAMES or (path.parent / value).is_file()):
             stages[stage][name] = str(path.parent / value)
+    embedder = stages["normalize"].get("embedder") if "normalize" in stages else None
+    if isinstance(embedder, str):
+        kind, _, name = embedder.partition(":")
+        if kind in _OF_FOLDERS and name and (path.parent / name).is_dir():
+            stages["normalize"]["embedder"] = f"{kind}:{path.parent / name}"
     run = os.path.normpath(path.parent / config["run"]) if "run" in config else None
     return RunConfig([here(file) for file in files], run, stages)

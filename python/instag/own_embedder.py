@@ -141,10 +141,15 @@ class OwnEmbedder:
         return call(texts)
 
 
+def search_last(folder: str | Path) -> None:
+    """Modules are looked for in a folder too, after all others: a file there hides none of what is installed."""
+    absolute = os.path.abspath(folder)
+    if absolute not in sys.path:
+        sys.path.append(absolute)
+
+
 def _imported(name: str, place: str) -> Any:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.append(here)  # last: a file here hides none of what is installed
+    search_last(os.getcwd())
     try:
         return importlib.import_module(name)
     except (InstagError, KeyboardInterrupt, MemoryError):

@@ -206,7 +206,11 @@ def run_all(
     stages: Mapping[str, Mapping[str, Any]] = said
     config_path = files[0] if len(files) == 1 and files[0].endswith(".toml") else None
     if config_path is not None:
+        from instag.own_embedder import names_own, search_last
+
         config = read_run_config(Path(config_path), known)
+        if names_own(str(config.stages["normalize"].get("embedder"))):
+            search_last(Path(config_path).parent)  # `mine.py` may lie beside the config, as its files do
         for stage, table in config.stages.items():
             with blame(f"{config_path}: [{stage}]"):
                 _check_settings(stage, table)
