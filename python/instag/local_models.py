@@ -213,7 +213,7 @@ def _hub_answers(name: str) -> bool:
         return getattr(error, "response", None) is not None  # no such model, or none for us: the loader tells
     except ValueError:
         return True  # no name for the hub: the loader tells
-    except Exception:
+    except Exception:  # of whatever the hub's client connects with: httpx, requests, ssl, sockets
         return False
     return True
 
@@ -224,7 +224,7 @@ def _loading(name: str, place: str, *, offline: bool) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, MemoryError):
         raise
-    except BaseException as error:
+    except BaseException as error:  # a panic of a loader's Rust code is no `Exception`, `SystemExit` is none of ours
         if os.path.isdir(_expanded(name)):
             message = f"{place}: the model in the folder `{name}` can't be loaded"
             hint = "save or copy it again: files may be cut short or lacking"

@@ -74,7 +74,7 @@ class OwnEmbedder:
                 found = found()
             except (InstagError, KeyboardInterrupt, MemoryError):
                 raise
-            except BaseException as error:
+            except BaseException as error:  # a caller's code, which may raise anything, `SystemExit` too
                 hint = "a class or a function without parameters makes the embedder, one with a parameter embeds"
                 raise ConfigError(f"{self._place} can't be made: {_told(error)}", hint=hint) from error
         if not callable(getattr(found, "embed", None)) and not callable(found):
@@ -162,7 +162,7 @@ def _imported(name: str, place: str) -> Any:
                 "or installed",
             ) from None
         raise _unimportable(name, place, error) from error
-    except BaseException as error:
+    except BaseException as error:  # a script without a guard ends in `SystemExit`
         raise _unimportable(name, place, error) from error
 
 
