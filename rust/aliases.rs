@@ -4,6 +4,8 @@
 //! stay two bare words in another order. An acronym with several meanings (`cnn`, `ar`) stands for one of them only in a
 //! vocabulary that spells out that one alone; where two are spelled out, it meets none of them.
 
+use std::collections::BTreeMap;
+use std::ops::Bound::{Included, Unbounded};
 use std::sync::LazyLock;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -21,26 +23,23 @@ struct Called {
     shared: bool,
 }
 
-/// Phrases of the list, as forms joined by a space, and what they are called.
+/// Phrases of the list, and what they are called.
 struct Phrases {
-    called: FxHashMap<String, Called>,
-    /// The forms that begin a phrase.
-    begin: FxHashSet<String>,
+    /// By their forms without the spaces: a vocabulary may write any words of one together (`fulltext search`).
+    called: BTreeMap<String, Called>,
     longest: usize,
 }
 
 static PHRASES: LazyLock<Phrases> = LazyLock::new(|| {
-    let mut found = Phrases { called: FxHashMap::default(), begin: FxHashSet::default(), longest: 1 };
+    let mut found = Phrases { called: BTreeMap::new(), longest: 1 };
     let pairs =
         include_str!("aliases.txt").lines().filter(|line| !line.starts_with('#')).flat_map(|line| line.split(' '));
     for (name, phrases) in pairs.filter_map(|pair| pair.split_once('=')) {
         let shared = phrases.contains('/');
         for phrase in phrases.split('/') {
             let words: Vec<String> = phrase.split('-').map(|word| form(word, Rules::NONE)).collect();
-            let joined = form(&phrase.replace('-', ""), Rules::NONE); // where the vocabulary writes it as one word
             found.longest = found.longest.max(words.len());
-            for spelled in [words.join(" "), joined] {
-                found.begin.extend(spelled.split(' ').next().map(str::to_owned));
+            for spelled in [words.concat(), form(&phrase.replace('-', ""), Rules::NONE)] {
                 found.called.insert(spelled, Called { name, meaning: phrase, shared });
             }
         }
@@ -78,7 +77,8 @@ impl Ambiguous {
 
 /// Whether a phrase may start at a word of this form.
 pub fn may_begin(form: &str) -> bool {
-    PHRASES.begin.contains(form)
+    let after = PHRASES.called.range::<str, _>((Included(form), Unbounded)).next();
+    after.is_some_and(|(phrase, _)| phrase.starts_with(form))
 }
 
 /// The phrases that start at a word, the longest first.
@@ -86,7 +86,7 @@ fn phrases_at(forms: &[String], at: usize) -> impl Iterator<Item = (Called, usiz
     let most = if may_begin(&forms[at]) { PHRASES.longest.min(forms.len() - at) } else { 0 };
     (1..=most)
         .rev()
-        .filter_map(move |span| PHRASES.called.get(&forms[at..at + span].join(" ")).map(|&name| (name, span)))
+        .filter_map(move |span| PHRASES.called.get(&forms[at..at + span].concat()).map(|&name| (name, span)))
 }
 
 /// `words` with each phrase by its name; `forms` are theirs.

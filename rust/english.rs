@@ -43,6 +43,9 @@ pub struct English {
     after_ll: Vec<&'static str>,
     spelled_endings: Pairs,
     action_endings: Pairs,
+    quality_endings: Pairs,
+    no_qualities: Words,
+    verb_or_noun: Words,
 }
 
 /// The tables, read at first use.
@@ -68,6 +71,15 @@ pub static ENGLISH: LazyLock<English> = LazyLock::new(|| English {
     after_ll: words("after_ll").collect(),
     spelled_endings: pairs("spelled_ending").collect(),
     action_endings: pairs("action_ending").collect(),
+    quality_endings: pairs("quality_ending").collect(),
+    no_qualities: words("no_quality").collect(),
+    verb_or_noun: words("verb_or_noun").collect(),
+});
+
+/// The form of a listed adjective, by that of the noun of its quality.
+static QUALITIES: LazyLock<FxHashMap<String, String>> = LazyLock::new(|| {
+    let of_a_quality = |word: &str| number(&spelling(word));
+    pairs("quality").map(|(adjective, noun)| (of_a_quality(noun), of_a_quality(adjective))).collect()
 });
 
 /// What each word of a listed verb names, in the shared spelling.
@@ -181,14 +193,27 @@ fn syllables(word: &str) -> usize {
     (0..bytes.len()).filter(|&at| vowel(bytes[at]) && (at == 0 || !vowel(bytes[at - 1]))).count()
 }
 
-/// The form that a word shares with its plural and its other spelling; `off` leaves one of the two rules out. Lower case
-/// in; a key, not a word, out.
+/// The adjective behind a noun of quality, by its ending or the list: `scalability` as `scalable`; any other as it is.
+fn quality(noun: String) -> String {
+    if let Some(adjective) = QUALITIES.get(&noun) {
+        return adjective.clone();
+    }
+    let (stem, ending) = match ENGLISH.quality_endings.iter().find_map(|(of, to)| Some((noun.strip_suffix(of)?, to))) {
+        Some(found) if noun.len() > 8 && !ENGLISH.no_qualities.contains(noun.as_str()) => found,
+        _ => return noun,
+    };
+    format!("{stem}{ending}")
+}
+
+/// The form that a word shares with its plural, its other spelling and the noun of its quality; `off` leaves rules out.
+/// Lower case in; a key, not a word, out.
 pub fn form(word: &str, off: Rules) -> String {
     if !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return word.to_owned();
     }
     let spelled = if off.has(Rules::SPELLING) { word.to_owned() } else { spelling(word) };
-    if off.has(Rules::PLURAL) { spelled } else { number(&spelled) }
+    let one = if off.has(Rules::PLURAL) { spelled } else { number(&spelled) };
+    if off.has(Rules::ADJECTIVE_AND_NOUN) { one } else { quality(one) }
 }
 
 /// What a word that names an action is: the verb itself, its -ing, or another noun of it.
@@ -216,6 +241,11 @@ pub fn action(word: &str, off: Rules) -> Option<Named> {
     let word = if off.has(Rules::SPELLING) { word.to_owned() } else { spelling(word) };
     let singular = |word: &str| if off.has(Rules::PLURAL) { None } else { action_of(&number(word)) };
     action_of(&word).or_else(|| singular(&word))
+}
+
+/// Whether a verb is never a noun: in -ize, -ify and -ate, but for a few.
+pub fn is_no_noun(verb: &str) -> bool {
+    ["ize", "ify", "ate"].iter().any(|ending| verb.ends_with(ending)) && !ENGLISH.verb_or_noun.contains(verb)
 }
 
 fn action_of(word: &str) -> Option<Named> {

@@ -19,9 +19,9 @@ use rustc_hash::FxHashMap;
 
 use crate::english::ENGLISH;
 use crate::error::{Error, Result};
-use crate::lexical::words;
 use crate::likeness::{Known, LISTS, alike, is_function, plain};
 use crate::reasons::Rules;
+use crate::words::words;
 
 /// Letters of a tag of one word; what is shorter says too little to a model.
 const SHORTEST_NAME: usize = 4;

@@ -48,6 +48,7 @@ pub mod strings;
 pub mod uniting;
 pub mod vocabulary;
 mod waiting;
+pub mod words;
 
 #[cfg(all(feature = "python", target_os = "linux"))]
 mod memory;

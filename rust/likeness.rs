@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::english::{ENGLISH, form};
-use crate::lexical::{Word, words};
 use crate::reasons::Rules;
+use crate::words::{Word, words};
 
 /// Words that may be parts of longer ones are as long as this; the longest that is cut.
 const PART: std::ops::RangeInclusive<usize> = 3..=24;

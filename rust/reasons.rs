@@ -21,15 +21,17 @@ impl Rules {
     pub const PLURAL: Self = Self(1 << 5);
     /// `optimize` / `optimization`
     pub const VERB_AND_NOUN: Self = Self(1 << 6);
+    /// `scalable` / `scalability`
+    pub const ADJECTIVE_AND_NOUN: Self = Self(1 << 7);
     /// `nlp` / `natural language processing`
-    pub const ALIAS: Self = Self(1 << 7);
+    pub const ALIAS: Self = Self(1 << 8);
     /// Articles, `of` and its like, `and`.
-    pub const FUNCTION_WORD: Self = Self(1 << 8);
+    pub const FUNCTION_WORD: Self = Self(1 << 9);
     /// `python web scraping` / `web scraping python`
-    pub const WORD_ORDER: Self = Self(1 << 9);
+    pub const WORD_ORDER: Self = Self(1 << 10);
 
     /// The rules that can be left out of a key, by the name that a ledger uses.
-    pub const NAMED: [(Self, &'static str); 10] = [
+    pub const NAMED: [(Self, &'static str); 11] = [
         (Self::CASE, "case"),
         (Self::SEPARATORS, "separators"),
         (Self::COMPOUND, "compound"),
@@ -37,6 +39,7 @@ impl Rules {
         (Self::SPELLING, "spelling"),
         (Self::PLURAL, "plural"),
         (Self::VERB_AND_NOUN, "verb and noun"),
+        (Self::ADJECTIVE_AND_NOUN, "adjective and noun"),
         (Self::ALIAS, "alias"),
         (Self::FUNCTION_WORD, "function word"),
         (Self::WORD_ORDER, "word order"),

@@ -24,8 +24,10 @@ use crate::porter;
 
 /// Names that would lose what tells them apart; folded, each kept as one word where it starts a word and no letter
 /// follows: `c++11` is `c++ 11`, but `asp.net` is `asp net`. `objective-c` needs no place: without its hyphen it meets nothing but `objective c`.
-pub const PROTECTED: &[&str] =
-    &["c++", "g++", "notepad++", "a#", "c#", "d#", "f#", "g#", "j#", "q#", ".net", "a*", "b*", "a+", "b+"];
+#[rustfmt::skip] // else one to a line
+pub const PROTECTED: &[&str] = &[
+    "c++", "vc++", "g++", "notepad++", "hfs+", "a#", "c#", "d#", "f#", "g#", "j#", "q#", ".net", "a*", "b*", "a+", "b+",
+];
 
 /// A word of more bytes is left as it is by a Snowball stemmer, whose time grows with the square of a word's length.
 pub const LONGEST_WORD: usize = 512;

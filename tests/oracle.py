@@ -92,7 +92,7 @@ def normalize(
 
 # ---- normalize: rule forms ----
 
-PROTECTED = ["c++", "g++", "notepad++", "a#", "c#", "d#", "f#", "g#", "j#", "q#", ".net", "a*", "b*", "a+", "b+"]
+PROTECTED = "c++ vc++ g++ notepad++ hfs+ a# c# d# f# g# j# q# .net a* b* a+ b+".split()
 
 
 def porter(word: str) -> str:

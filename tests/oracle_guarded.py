@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oracle_lexical import ARTICLES, ORDERED, PREPOSITIONS, form, words
+import oracle
+from oracle_english import ARTICLES, ORDERED, PREPOSITIONS, form
+from oracle_lexical import words
 
 LISTS = Path(__file__).parents[1] / "rust" / "guards.txt"
 FUNCTION = ARTICLES | PREPOSITIONS | {"and"}
@@ -250,8 +252,7 @@ def merge(
     called = {min(item, key=lambda at: (len(tags[at]), at)): tuple(item) for item in items.values()}
 
     def cosine(a: str, b: str) -> float:
-        x, y = (embed([text])[0].astype(float) for text in (a, b))
-        return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+        return oracle.cosine(*(embed([text])[0].tolist() for text in (a, b)))
 
     near = {}
     for a, b in combinations(sorted(called), 2):
@@ -265,7 +266,7 @@ def merge(
         for one, other in combinations(groups, 2):  # the first of equal ones stays
             between = [near.get((min(a, b), max(a, b))) for a in one for b in other]
             lowest = min((-2.0 if cosine is None else cosine) for cosine in between)
-            if lowest > -2 and (best is None or lowest > best[0] + 1e-9):
+            if lowest > -2 and (best is None or lowest > best[0]):
                 best = lowest, one, other
         if best is None:
             return {tuple(sorted(at for item in group for at in called[item])) for group in groups}

@@ -1,185 +1,72 @@
-"""`lexical` again, slow and obvious: one key a tag; equal keys are the same words. The lists: `rust/english.txt`."""
+"""`lexical` again, slow and obvious: one key a tag; equal keys are the same words. Its words: oracle_english.py."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from oracle_english import (
+    ARTICLES,
+    CLOSED,
+    DIRECTIONS,
+    ORDERED,
+    PARTICLES,
+    PREPOSITIONS,
+    action,
+    form,
+    is_no_noun,
+)
 from oracle_script import folded, unified
 
-ENGLISH = Path(__file__).parents[1] / "rust" / "english.txt"
-ALIASES = ENGLISH.with_name("aliases.txt")
-
-# Every rule that a key can be made without, in the order in which they are told.
-RULES = ["compound", "script", "spelling", "plural", "verb and noun", "alias", "function word", "word order"]
-
-
-def table(name: str) -> list[str]:
-    """The words of a table of english.txt."""
-    lines = [line.split(": ") for line in ENGLISH.read_text("utf-8").splitlines() if ": " in line and line[0] != "#"]
-    return [word for head, words in lines if head == name for word in words.split()]
-
-
-def pairs(name: str) -> dict[str, str]:
-    return dict(pair.split("=") for pair in table(name))
-
-
-def one_of(words: list[str]) -> str:
-    return "(?:" + "|".join(map(re.escape, words)) + ")"
-
-
-ARTICLES, PREPOSITIONS, ORDERED = set(table("article")), set(table("preposition")), set(table("ordered"))
-DIRECTIONS, PARTICLES = set(table("direction")), set(table("particle"))
-CLOSED = ARTICLES | PREPOSITIONS | ORDERED | {"and"}
-OWN_WORDS = set(table("own_word"))
-NOT_PLURAL, PLURAL, SPELLED_APART = set(table("not_plural")), set(table("plural")), set(table("spelled_apart"))
-IRREGULAR, BEGINNINGS = pairs("irregular"), pairs("beginning")
-SPELLED_ENDINGS, ACTION_ENDINGS = pairs("spelled_ending"), pairs("action_ending")
-NUMBER_ENDINGS = {ending: rest.split("/") for ending, rest in pairs("number_ending").items()}
-SINGULAR = re.compile(rf".*{one_of(table('not_plural_ending'))}|..os")  # bios
-AFTER_IS, AFTER_OUR, AFTER_LL = (one_of(table(name)) for name in ("after_is", "after_our", "after_ll"))
+ALIASES = Path(__file__).parents[1] / "rust" / "aliases.txt"
 MOST_WORDS = 12
 
-
-# ---- words of English ----
-
-
-def plain(word: str) -> bool:
-    """The rules of English are for words of a to z; any other is its own form and names no action."""
-    return re.fullmatch("[a-z]+", word) is not None
-
-
-@cache
-def spelling(word: str) -> str:
-    """The American spelling, or what stands for it: colour -> color, organise -> organize, traveller -> traveler."""
-    if len(word) < 4 or word in SPELLED_APART:
-        return word
-    for british, american in BEGINNINGS.items():
-        if word.startswith(british):
-            return american + word[len(british) :]
-    if not word.endswith("yses"):  # the plural of analysis
-        word = re.sub(rf"^(.{{3,}}[iy])s({AFTER_IS})$", r"\1z\2", word)
-    word = re.sub(rf"^(.{{3,}})our({AFTER_OUR}?)$", r"\1or\2", word)
-    doubled = re.fullmatch(rf"(.*l)l({AFTER_LL})", word)
-    if doubled and len(re.findall("[aeiouy]+", doubled[1])) > 1:  # filling is not filing
-        return doubled[1] + doubled[2]
-    for british, american in SPELLED_ENDINGS.items():
-        if word.endswith(british):
-            return word.removesuffix(british) + american
-    return word
-
-
-def is_plural(word: str) -> bool:
-    """Whether the last letter is the -s of a plural, as far as lists and endings tell."""
-    if word in PLURAL:
-        return True
-    return len(word) > 3 and word.endswith("s") and word not in NOT_PLURAL and not SINGULAR.fullmatch(word)
-
-
-def number(word: str) -> str:
-    """What singular and plural share: not always a word (movie, movies -> movy)."""
-    if word in IRREGULAR:
-        return number(IRREGULAR[word])
-    for ending, (shared, least) in NUMBER_ENDINGS.items():
-        if word.endswith(ending) and len(word) >= int(least) and (is_plural(word) or not ending.endswith("s")):
-            return word.removesuffix(ending) + shared
-    return word.removesuffix("s") if is_plural(word) else word
-
-
-@cache
-def form(word: str, off: str = "") -> str:
-    """What its plural and its other spelling share with a word; `off` is a rule left out."""
-    if not plain(word):
-        return word
-    spelled = word if off == "spelling" else spelling(word)
-    return spelled if off == "plural" else number(spelled)
-
-
-class Action(NamedTuple):
-    """A word that names an action: by the verb itself, by its -ing, by another noun."""
-
-    verb: str
-    kind: str
-    has_noun: bool
-
-
-def listed_actions() -> dict[str, Action]:
-    """Every word of the listed verbs, in the shared spelling."""
-    actions = {}
-    for entry in table("verb"):
-        verb, _, noun = entry.partition("=")
-        ing = {"debug": "debugging"}.get(verb, verb.removesuffix("e") + "ing")
-        actions[spelling(verb)] = Action(verb, "verb", noun != "")
-        actions[spelling(ing)] = Action(verb, "ing", noun != "")
-        if noun:
-            actions[spelling(noun)] = Action(verb, "noun", True)
-    return actions
-
-
-ACTIONS = listed_actions()
-NO_ACTION = {spelling(word) for word in table("no_action")}
-
-
-@cache
-def action(word: str, off: str = "") -> Action | None:
-    """The action that a word names, in the singular or the plural; by the list, or by -ize and -ify."""
-    if not plain(word) or off == "verb and noun":
-        return None
-    spelled = word if off == "spelling" else spelling(word)
-    for name in [spelled] if off == "plural" else [spelled, number(spelled)]:
-        if name in ACTIONS:
-            return ACTIONS[name]
-        for ending, verb in ACTION_ENDINGS.items():
-            if name.endswith(ending) and len(name) > 6 and name not in NO_ACTION:
-                kind = "verb" if ending == verb else "ing" if ending.endswith("ing") else "noun"
-                return Action(name.removesuffix(ending) + verb, kind, True)
-    return None
-
-
-def inflection(word: str) -> str:
-    """The word without its inflection: NLTK's Porter by its first and last steps, where the lists let them."""
-    from nltk.stem.porter import PorterStemmer
-
-    porter = PorterStemmer()
-    if word in porter.pool:
-        return str(porter.pool[word])
-    if len(word) < 3 or (word.endswith("s") and not is_plural(word)):
-        return word
-    singular = porter._step1a(word)
-    if singular in OWN_WORDS:
-        return str(singular)
-    stem = porter._step1c(porter._step1b(singular))
-    return str(porter._step5b(porter._step5a(stem)))
+# Every rule that a key can be made without, in the order in which they are told.
+RULES = [
+    "compound",
+    "script",
+    "spelling",
+    "plural",
+    "verb and noun",
+    "adjective and noun",
+    "alias",
+    "function word",
+    "word order",
+]
 
 
 # ---- short names ----
 
 
 class Phrase(NamedTuple):
-    """A phrase of aliases.txt, by its forms: its name, and whether that has other meanings."""
+    """A phrase of aliases.txt: its name, and whether that has other meanings."""
 
     name: str
     meaning: str
     shared: bool
 
 
-def listed_phrases() -> dict[tuple[str, ...], Phrase]:
+def listed_phrases() -> dict[str, Phrase]:
+    """By the forms of their words, written as one: a vocabulary may join any two of them (`fulltext search`)."""
     found = {}
     for line in ALIASES.read_text("utf-8").splitlines():
         for entry in [] if line.startswith("#") else line.split():
             name, phrases = entry.split("=")
             for phrase in phrases.split("/"):
                 made = Phrase(name, phrase, "/" in phrases)
-                found[tuple(form(word) for word in phrase.split("-"))] = made
-                found[(form(phrase.replace("-", "")),)] = made
+                found["".join(form(word) for word in phrase.split("-"))] = made
+                found[form(phrase.replace("-", ""))] = made
     return found
 
 
 PHRASES = listed_phrases()
-LONGEST = max(map(len, PHRASES))
+LONGEST = max(len(phrase.meaning.split("-")) for phrase in PHRASES.values())
+
+
+def phrase_of(words: list[str]) -> Phrase | None:
+    return PHRASES.get("".join(map(form, words)))
 
 
 def shortened(words: list[str], clear: set[str]) -> list[str]:
@@ -188,7 +75,7 @@ def shortened(words: list[str], clear: set[str]) -> list[str]:
     at = 0
     while at < len(words):
         for size in range(min(LONGEST, len(words) - at), 0, -1):
-            found = PHRASES.get(tuple(map(form, words[at : at + size])))
+            found = phrase_of(words[at : at + size])
             if found and (not found.shared or found.name in clear):
                 short.append(found.name)
                 at += size
@@ -203,11 +90,10 @@ def clear_names(cut: list[list[str]]) -> set[str]:
     """Names of several meanings that the words of this vocabulary spell out one of."""
     met: dict[str, set[str]] = {}
     for words in cut:
-        forms = tuple(map(form, words))
-        for at in range(len(forms)):
-            for size in range(1, LONGEST + 1):
-                found = PHRASES.get(forms[at : at + size])
-                if found and found.shared and at + size <= len(forms):
+        for at in range(len(words)):
+            for size in range(1, min(LONGEST, len(words) - at) + 1):
+                found = phrase_of(words[at : at + size])
+                if found and found.shared:
                     met.setdefault(found.name, set()).add(found.meaning)
     return {name for name, meanings in met.items() if len(meanings) == 1}
 
@@ -349,11 +235,12 @@ def key(tag: str, known: Lexicon, off: str = "") -> tuple[str, list[str]]:
             moved, left = [found.verb + "~"], left[1:]
     alone = len(left) + len(moved) == 1
 
-    def named(word: str) -> str:
+    def named(word: str, last: bool) -> str:
         found = action(word, off)
-        return found.verb + "~" if found and (found.kind != "verb" or alone) else form(word, off)
+        may_end = last and found is not None and is_no_noun(found.verb)  # password generate, but not cost estimate
+        return found.verb + "~" if found and (found.kind != "verb" or alone or may_end) else form(word, off)
 
-    forms = [named(word) for word in left]
+    forms = [named(word, False) for word in left[:-1]] + [named(word, True) for word in left[-1:]]
     prepositions = []
     if may_turn and off != "function word":
         segments: list[list[str]] = [[]]

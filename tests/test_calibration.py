@@ -264,7 +264,7 @@ def test_a_model_is_known_by_its_name_and_by_its_weights(here: Path) -> None:
     assert paper is not None
     assert paper.max_cosine_distance == 0.05
     assert "paper" in paper.source
-    for unknown in ("openai:all-MiniLM-L6-v2", "sentence-transformers:other", "lexical/2", "mine:embed", ""):
+    for unknown in ("openai:all-MiniLM-L6-v2", "sentence-transformers:other", "lexical/3", "mine:embed", ""):
         assert thresholds.of(unknown) is None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -71,6 +71,7 @@ def test_a_veto_does_not_depend_on_the_side(a: str, b: str) -> None:
 
 
 @given(st.lists(tags, unique=True, max_size=14).map(lambda some: sorted(some, key=str.encode)))
+@example(["locked", "photo", "unlock unlock servers mail"])  # two cosines that are equal but for rounding
 def test_the_merge_equals_the_oracle(surfaces: list[str]) -> None:
     embedder = Meaning(multilingual=True)
     found = guarded(surfaces, embedder)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import instag
 import oracle
-import oracle_lexical
+import oracle_english
 from instag import Normalization, NormalizeSettings, TagTable, normalize
 
 WORDS = ["Web Development", "web-developments", "WEB", "C", "c++", "C#", "数学", "x_y", "X Y", "x y", "+", "", "é", "É"]
@@ -222,7 +222,7 @@ def test_real_tags_merge_only_within_a_rule_form(data: Path, read: Any, min_coun
     check_promises(made, table)
     alive = made.ledger.filter(pl.col("into").is_not_null())
     assert alive["count"].min() == min_count or min_count > 1
-    forms = {raw: oracle.rule_form(raw, oracle_lexical.inflection) for raw in alive["raw"]}
+    forms = {raw: oracle.rule_form(raw, oracle_english.inflection) for raw in alive["raw"]}
     groups: dict[str, set[str]] = {}
     for raw, into in alive.select("raw", "into").iter_rows():
         assert forms[raw] == forms[into]

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import oracle
-import oracle_lexical
+import oracle_english
 from instag import _core
 
 ENDINGS = """s es ies sses ed eed ied ing at bl iz y ational tional enci anci izer bli alli entli eli ousli ization
@@ -50,7 +50,7 @@ def test_inflection_is_its_twin_on_every_word_of_the_lexicons(data: Path) -> Non
     words = sorted({word.lower() for line in lines for word in line.split("\t") if word.isalpha()})
     assert len(words) > 180_000
     found = zip(words, forms(words, "inflection"), strict=True)
-    assert [row for row in found if row[1] != oracle.rule_form(row[0], oracle_lexical.inflection)] == []
+    assert [row for row in found if row[1] != oracle.rule_form(row[0], oracle_english.inflection)] == []
 
 
 def _lines(path: Path) -> list[str]:
@@ -66,7 +66,7 @@ def test_porter_is_nltk_on_made_words(word: str) -> None:
 @example(["İs", "éos"])
 def test_forms_equal_the_oracle(raw: list[str]) -> None:
     assert forms(raw) == [oracle.rule_form(text) for text in raw]
-    assert forms(raw, "inflection") == [oracle.rule_form(text, oracle_lexical.inflection) for text in raw]
+    assert forms(raw, "inflection") == [oracle.rule_form(text, oracle_english.inflection) for text in raw]
     assert forms(raw, "none") == [oracle.rule_form(text, str) for text in raw]
     assert forms(raw, paper=True) == [oracle.paper_form(text) for text in raw]
 

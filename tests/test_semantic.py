@@ -122,11 +122,11 @@ def test_any_text_has_a_key_and_case_does_not_matter(tag: str) -> None:
 
 def test_lexical_says_what_it_is_and_what_a_model_would_add() -> None:
     found = merge(["one", "two"])
-    assert found.embedder == "lexical/2"
+    assert found.embedder == "lexical/3"
     assert found.max_cosine_distance == 0.0
     assert "--embedder" in found.notes[0]
     assert np.isnan(found.evidence).all()
-    assert repr(found) == "SemanticMerge(2 tags, 2 groups, lexical/2)"
+    assert repr(found) == "SemanticMerge(2 tags, 2 groups, lexical/3)"
 
 
 @pytest.mark.parametrize("embedder", ["lexical", Table({"one": [1.0, 0.0]})])

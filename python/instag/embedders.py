@@ -67,7 +67,7 @@ class Lexical:
     ['code optimize~', 'code optimize~', 'json to csv', 'csv to json']
     """
 
-    identity: str = "lexical/2"
+    identity: str = "lexical/3"
     max_cosine_distance: float = 0.0
 
     def keys(self, texts: Sequence[str]) -> list[str]:
@@ -111,7 +111,7 @@ def resolve(
     `openai` and `sentence-transformers`, and of an embedder of one's own that has an `identity`. `talk` hears progress.
 
     >>> resolve("lexical").identity, resolve("openai:text-embedding-3-small").identity
-    ('lexical/2', 'openai:text-embedding-3-small')
+    ('lexical/3', 'openai:text-embedding-3-small')
     """
     from instag.progress import Talk
 

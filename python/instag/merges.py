@@ -43,6 +43,7 @@ REASON_DOUBT = {
     "function word": 0.3,
     "word order": 0.4,
     "verb and noun": 0.5,
+    "adjective and noun": 0.5,
     "alias": 0.6,
 }
 UNKNOWN_REASON = 0.5
