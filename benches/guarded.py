@@ -11,14 +11,16 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
 
 import instag
-from instag import _core
+from instag import _core, thresholds
 from instag.embedders import Lexical, embed, resolve
 from instag.guards import differences
 from semantic import DATA, corpora, held_out, interval, rules
@@ -95,11 +97,32 @@ def corpus_figures(data: Path, embedder: Remembering) -> None:
         model = {"embedder": embedder, "skip": ["association"]}
         ways |= {f"guarded {1 - d:.2f}": model | {"merge": "guarded", "max_cosine_distance": d} for d in DISTANCES}
         ways |= {f"paper {d:g}": model | {"merge": "paper", "max_cosine_distance": d} for d in PAPER}
+        same_words = 0
         for way, settings in ways.items():
             made = instag.normalize(table, min_count=1, **settings)
             largest = made.ledger["into"].value_counts()["count"].max()
-            by_cosine = (made.ledger["reason"] == "cosine").sum()
-            print(f"  {way}: {len(tags) - len(made.table.vocabulary):,} merged ({by_cosine:,} by cosine), {largest:,}")
+            merged = len(tags) - len(made.table.vocabulary)
+            same_words = merged if way == "rules, then lexical" else same_words
+            print(f"  {way}: {merged:,} merged, {largest:,}")
+        with TemporaryDirectory() as folder, stored(Path(folder) / thresholds.FILE) as path:
+            for differing in DIFFERING:
+                thresholds.store(
+                    path, embedder.identity, {"max_cosine_distance": 0.35, "min_differing_cosine": differing}
+                )
+                made = instag.normalize(table, min_count=1, **model)
+                merged = len(tags) - len(made.table.vocabulary)
+                print(f"  guarded 0.65 {differing:.2f}: {merged:,} merged, {merged - same_words:,} by the model")
+
+
+@contextmanager
+def stored(path: Path) -> Iterator[Path]:
+    """Thresholds are those of this file, as a user would store them."""
+    before = os.environ.get(thresholds.VARIABLE)
+    os.environ[thresholds.VARIABLE] = str(path)
+    try:
+        yield path
+    finally:
+        os.environ.pop(thresholds.VARIABLE) if before is None else os.environ.__setitem__(thresholds.VARIABLE, before)
 
 
 if __name__ == "__main__":
