@@ -96,7 +96,8 @@ impl Lexicon {
         words.iter().any(may).then(|| words.iter().map(forms).collect())
     }
 
-    /// Neighbors that are one word elsewhere become it (three before two), and numbers join the word before them.
+    /// Neighbors that are one word elsewhere become it (the whole tag, else three before two), and numbers join the word
+    /// before them.
     fn compounds(&self, words: &[Word], off: Rules) -> Vec<String> {
         if off.has(Rules::COMPOUND) {
             return words.iter().map(|word| word.text.clone()).collect();
@@ -106,7 +107,9 @@ impl Lexicon {
         while at < words.len() {
             let whole =
                 |span: usize| -> String { words[at..at + span].iter().map(|word| word.text.as_str()).collect() };
-            let compound = (2..=3.min(words.len() - at)).rev().find_map(|span| {
+            let left = words.len() - at;
+            let whole_tag = (at == 0 && (4..=MOST_WORDS).contains(&left)).then_some(left);
+            let compound = whole_tag.into_iter().chain((2..=3.min(left)).rev()).find_map(|span| {
                 if !words[at..at + span].windows(2).all(|w| may_join(&w[0].text, &w[1])) {
                     return None;
                 }

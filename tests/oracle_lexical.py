@@ -176,14 +176,14 @@ def may_join(a: Word, b: Word) -> bool:
 
 
 def compounds(cut: list[Word], solid: set[str], off: str = "") -> list[str]:
-    """From left to right: three words, else two, that some tag writes as one; then numbers join what they follow."""
+    """All words, or from the left three or two, that some tag writes as one; then numbers join the word before."""
     if off == "compound":
         return [word.text for word in cut]
     joined: list[str] = []
     rest = cut
     while rest:
         size = 1
-        for length in (3, 2):
+        for length in ([len(cut)] if rest is cut and 3 < len(cut) <= MOST_WORDS else []) + [3, 2]:
             some = rest[:length]
             if len(some) == length and all(map(may_join, some, some[1:])) and size == 1:
                 whole = "".join(word.text for word in some)

@@ -183,6 +183,7 @@ def test_reasons_of_real_merges_equal_the_oracle(vocabulary: Callable[[Path], It
         ("full text search", "fts", "fulltext-search"),
         ("gae", "google-app-engine", "google appengine"),
         ("react.js", "react", "reactjs", "react js"),
+        ("windows-11-installation-media", "windows11installationmedia", "Windows 11 installation media"),
         ("ΟΔΟΣ", "οδος", "οδοσ"),
         ("Straße", "STRASSE"),
         ("z and y and x", "x and y and z", "y & z & x"),
