@@ -182,6 +182,9 @@ fn veto(a: &Cut, b: &Cut, left: &[Lacked], right: &[Lacked]) -> &'static str {
     if crossed(&|one, other| LISTS.siblings(one.form, other.form)) {
         return "sibling";
     }
+    if crossed(&|one, other| same_letters(one.word, other.word)) {
+        return "reversal";
+    }
     if !a.told(is_ordered).eq(b.told(is_ordered)) {
         return "direction";
     }
@@ -199,6 +202,17 @@ fn veto(a: &Cut, b: &Cut, left: &[Lacked], right: &[Lacked]) -> &'static str {
         return "reversal";
     }
     of_stems(a, b, left, right)
+}
+
+/// Whether two words of a script that is written without spaces have the same letters in another order: 语音转文本 (speech to
+/// text), 文本转语音 (text to speech).
+fn same_letters(a: &str, b: &str) -> bool {
+    let letters = |word: &str| {
+        let mut letters: Vec<char> = word.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    a != b && !a.is_ascii() && a.len() == b.len() && letters(a) == letters(b)
 }
 
 /// Whether a word that both tags hold stands on another side of a word of direction.

@@ -190,6 +190,8 @@ def veto(a: list[str], b: list[str], left: list[str], right: list[str]) -> str:
         return "negation"
     if any(len(pair) == 2 and pair <= line for pair in met for line in SIBLING):
         return "sibling"
+    if any(one != other and not one.isascii() and sorted(one) == sorted(other) for one, other in crossed):
+        return "reversal"  # 语音转文本 (speech to text), 文本转语音 (text to speech)
     told = [[word for word in words if word in ORDERED] for words in (a, b)]
     if told[0] != told[1]:
         return "direction"

@@ -23,7 +23,7 @@ WORDS = (
     "photo image picture editing editor edit recorder recording app application cloud storage cloudstorage server "
     "client servers tag tagging java javascript dhcp dhcpd json csv to from vs without non-linear linear un unlock "
     "lock locked encode decode decoding 2 3 python2 win10 windows c c++ .net v1.2 1 12 the of for and in pan pane "
-    "fluxer fluxzero 数学 é project projection email mail french german 3d-printer blender3d serverless "
+    "fluxer fluxzero 数学 学数 é project projection email mail french german 3d-printer blender3d serverless "
     "frontend front-end"
 ).split()
 tags = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join) | st.text(
@@ -99,6 +99,7 @@ def test_groups_do_not_depend_on_the_order_of_tags_and_never_fall_below_lexical(
     ("a", "b", "veto"),
     [
         ("json to csv", "csv to json", "reversal"),
+        ("语音转文本", "文本转语音", "reversal"),
         ("file system", "system file", "reversal"),
         ("lossy", "lossless", "antonym"),
         ("sort ascending", "sort descending", "antonym"),
