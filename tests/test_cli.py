@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from conftest import Instag
-from instag import cli
+from instag import cli, commands  # noqa: F401 - `cli` gives the group its commands
 from instag.run import Run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -295,7 +295,7 @@ def test_the_same_bytes_whatever_the_threads_and_the_hash_seed(tmp_path: Path) -
     ("command", "flag", "value"),
     [
         (command.name, option.opts[0], value)
-        for command in cli.cli.commands.values()
+        for command in commands.cli.commands.values()
         for option in command.params
         if isinstance(option.type, click.Choice) and option.opts[0] not in ("--tagger", "--skip")
         for value in option.type.choices

@@ -4,61 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from instag.commands import cli, finish
 from instag.errors import InstagError
 from instag.flags import CALIBRATE, NORMALIZE, SELECT, TAG, said, with_flags
-from instag.memory import peak_memory_bytes
 from instag.progress import Talk, shown_lines
 
 _MERGED_BY = ["rule", "semantic", "association", "override"]
 _MORE_MEMORY = "work on shards (`instag import FOLDER`), on fewer samples (`--limit`), or with more memory"
-
-
-def _finish(summary: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({**summary, "peak_memory_bytes": peak_memory_bytes()}, ensure_ascii=False))
-
-
-class _InOrder(click.Group):
-    """Lists the commands as a person meets them, not by the alphabet."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self.commands, key=_ORDER.index)
-
-
-_ORDER = ["run", "tag", "import", "normalize", "merges", "calibrate", "analyze"]
-_ORDER += ["select", "export", "show", "answers", "bench"]
-
-
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="instag", prog_name="instag")
-def cli() -> None:
-    """Turn pools of instruction data into an understood, small, good training set (#InsTag, arXiv 2308.07074).
-
-    \b
-    A first run, offline, on files of instructions in almost any form:
-      instag run data/*.jsonl --run my-run --tagger keyphrase --k 1000
-
-    \b
-    With ChatGPT, or any OpenAI-compatible endpoint (OPENAI_API_KEY, --base-url):
-      instag run data/*.jsonl --run my-run --k 6000
-
-    \b
-    Stage by stage:
-      instag tag data/*.jsonl --run my-run
-      instag normalize my-run
-      instag analyze my-run
-      instag select my-run --k 6000
-
-    Settings come from flags, then a TOML file (`instag run CONFIG.toml`), then the paper's. A second run does only
-    what is stale. Data goes to stdout, talk to stderr.
-
-    Exit codes: 0; 1 data or configuration; 2 usage; 3 too many failures or no endpoint; 130 interrupted.
-    """  # noqa: D301 - click reads the backspace
 
 
 @cli.command()
@@ -83,7 +39,7 @@ def tag(
     from instag.tag_stages import tag_batches, tag_plan, tag_stage
 
     make = tag_batches if batch_status else tag_plan if dry_run else tag_stage
-    _finish(make(run_path, files, said(options, TAG), Talk(quiet=quiet)), as_json)
+    finish(make(run_path, files, said(options, TAG), Talk(quiet=quiet)), as_json)
 
 
 @cli.command(name="import")
@@ -111,7 +67,7 @@ def import_(
 
     talk = Talk(quiet=quiet)
     summary = import_stage(run_path, tags, talk, column=column, id_column=id_column, source_column=source_column)
-    _finish(summary, as_json)
+    finish(summary, as_json)
 
 
 @cli.command()
@@ -124,7 +80,7 @@ def normalize(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """
     from instag import stages
 
-    _finish(stages.normalize_stage(run, said(options, NORMALIZE), Talk(quiet=quiet)), as_json)
+    finish(stages.normalize_stage(run, said(options, NORMALIZE), Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
@@ -150,7 +106,7 @@ def calibrate(as_json: bool, quiet: bool, **options: Any) -> None:
     """  # noqa: D301 - click reads the backspace
     from instag.calibrating import calibrate_command
 
-    _finish(calibrate_command(said(options, CALIBRATE), Talk(quiet=quiet)), as_json)
+    finish(calibrate_command(said(options, CALIBRATE), Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
@@ -189,7 +145,7 @@ def merges(
     talk = Talk(quiet=quiet)
     told, found = listed.show_merges(run, talk, sort=sort, steps=steps, limit=limit, out=out)
     if as_json:
-        _finish(told | {"merges": found.to_dicts()}, as_json)
+        finish(told | {"merges": found.to_dicts()}, as_json)
     elif as_toml:
         click.echo("\n".join(listed.as_toml(found.head(limit or listed.SHOWN))))
     elif out is None:
@@ -206,7 +162,7 @@ def analyze(run: str, as_json: bool, quiet: bool) -> None:
     """Measure diversity, complexity and overlap of the sources."""
     from instag import stages
 
-    _finish(stages.analyze_stage(run, Talk(quiet=quiet)), as_json)
+    finish(stages.analyze_stage(run, Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
@@ -219,7 +175,7 @@ def select(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """
     from instag import stages
 
-    _finish(stages.select_stage(run, said(options, SELECT), Talk(quiet=quiet)), as_json)
+    finish(stages.select_stage(run, said(options, SELECT), Talk(quiet=quiet)), as_json)
 
 
 @cli.command(name="run")
@@ -236,7 +192,7 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
     groups = {"tag": TAG, "normalize": NORMALIZE, "select": SELECT}
     told = {stage: said(options, group) for stage, group in groups.items()}
     known = {stage: set(group) for stage, group in groups.items()}
-    _finish(stages.run_all(files, run_path, told, known, Talk(quiet=quiet)), as_json)
+    finish(stages.run_all(files, run_path, told, known, Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
@@ -252,7 +208,7 @@ def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: boo
         raise click.UsageError("`--out -` and `--json` both write to stdout: leave one out")
     from instag.exporting import export_annotated
 
-    _finish(export_annotated(run, out, Talk(quiet=quiet)), as_json)
+    finish(export_annotated(run, out, Talk(quiet=quiet)), as_json)
 
 
 @cli.command()
@@ -262,7 +218,7 @@ def show(run: str, as_json: bool, quiet: bool) -> None:
     """Say what stands, what is stale, and what failed."""
     from instag.exporting import show as show_run
 
-    _finish(show_run(run, Talk(quiet=quiet)), as_json)
+    finish(show_run(run, Talk(quiet=quiet)), as_json)
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from instag import summary
 from instag.errors import ArtifactError, ConfigError
 from instag.rows import sample_rows, source_records
-from instag.run import STAGES, Run
+from instag.run import LATER, STAGES, Run
 
 if TYPE_CHECKING:
     from instag.progress import Talk
@@ -21,6 +21,8 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
         raise ArtifactError(f"`{path}` is not a run folder", hint="make one with `instag run` or `instag tag`")
     told: dict[str, Any] = {}
     for stage in STAGES:
+        if stage in LATER and not (run.path / stage).is_dir():
+            continue  # a selection is a result of its own: not everybody trains on it here
         state, manifest = run.state(stage), run.manifest(stage)
         told[stage] = {
             "state": state,
