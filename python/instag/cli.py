@@ -326,6 +326,9 @@ def export_answers(store: str) -> None:
             click.echo(line)
 
 
+from instag import cli_agree  # noqa: E402, F401 - its commands belong to the group
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The entry point: errors become one line on stderr and an exit code."""
     try:
