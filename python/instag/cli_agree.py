@@ -1,4 +1,4 @@
-"""The command that compares taggings: `agree`."""
+"""The commands that compare taggings and hold data out: `agree`, `split`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,63 @@ AGREE: dict[str, dict[str, Any]] = {
     **{name: NORMALIZE[name] for name in ("embedder_base_url", "embedder_key_file")},
     "answers": {"metavar": "PATH", "help": "Store that keeps vectors (default: they are not kept)."},
 }
+SPLIT: dict[str, dict[str, Any]] = {
+    "holdout_tags": {"type": click.IntRange(1), "metavar": "N", "help": "Tags to hold out (default 20)."},
+    "min_count": {
+        "type": click.IntRange(1),
+        "metavar": "N",
+        "help": "Hold out only tags that this many samples have (default 20).",
+    },
+    "max_share": {
+        "type": float,
+        "metavar": "P",
+        "help": "Hold out no more than this share of the samples; a tag that would is passed over (default 0.2).",
+    },
+    "eval": {
+        "type": click.IntRange(0),
+        "metavar": "N",
+        "help": "Set so many other samples apart too, whose tags all stay in the pool (default 0).",
+    },
+    "seed": {"type": click.IntRange(0), "metavar": "S", "help": "What is drawn (default 0)."},
+}
+TAGGER: dict[str, dict[str, Any]] = {
+    "tags": {"type": click.Choice(["raw", "normalized"]), "help": "The tags that a tagger learns (default raw)."},
+    "held_out": {"type": click.IntRange(0), "metavar": "N", "help": "Queries to hold out (default 1000, the paper's)."},
+    "prompt": {"metavar": "NAME|FILE", "help": "What it is asked, as for `instag tag` (default instagger-vicuna)."},
+    "seed": SPLIT["seed"],
+}
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@click.option("--as-tagger", is_flag=True, help="Split the tagging answers in place of the samples: RUN/tagger.")
+@with_flags(SPLIT, TAGGER)
+def split(run: str, as_tagger: bool, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Hold tags out of the pool, to try a model on kinds of instructions that it never saw.
+
+    Draws tags, and parts the samples in RUN/split: `pool.jsonl` has none of these tags, `heldout.jsonl` only samples
+    that have one, `seen.jsonl` (--eval) samples of tags that the pool keeps. Each line is a conversation with its tags,
+    and can be read again; its answers need not be paid for again:
+
+    \b
+      instag split RUN --holdout-tags 20 --eval 500
+      instag run RUN/split/pool.jsonl --run POOL --answers RUN/answers.sqlite --k 6000
+
+    With --as-tagger RUN/tagger gets what a tagger of your own learns from: `train.jsonl` and `held_out.jsonl`, a query
+    and its tags as JSON a line. Equal queries are never on both sides.
+    """  # noqa: D301 - click reads the backspace
+    foreign = set(TAGGER if not as_tagger else SPLIT) - set(SPLIT if not as_tagger else TAGGER)
+    if given := [name for name in (*SPLIT, *TAGGER) if name in foreign and options[name] is not None]:
+        flag = f"--{given[0].replace('_', '-')}"
+        raise click.UsageError(f"`{flag}` is {'not for' if as_tagger else 'for'} `--as-tagger`")
+    if as_tagger:
+        from instag.tagger_data import tagger_stage
+
+        finish(tagger_stage(run, said(options, TAGGER), Talk(quiet=quiet)), as_json)
+        return
+    from instag.splitting import split_stage
+
+    finish(split_stage(run, said(options, SPLIT), Talk(quiet=quiet)), as_json)
 
 
 @cli.command()

@@ -13,6 +13,8 @@ from instag.run import LATER, STAGES, Run
 if TYPE_CHECKING:
     from instag.progress import Talk
 
+_VERBS = {"tagger": "split --as-tagger"}  # stages that are not called as their command
+
 
 def show(path: str | Path, talk: Talk) -> dict[str, Any]:
     """What stands in a run, what is stale, the counts, and what failed."""
@@ -33,7 +35,7 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
             continue
         if state != "current":
             waits = [source for source in manifest["inputs"].get("stages", {}) if told[source]["state"] != "current"]
-            verb = "import" if manifest["settings"].get("tagger") == "import" else stage
+            verb = "import" if manifest["settings"].get("tagger") == "import" else _VERBS.get(stage, stage)
             todo = f"it waits for `{waits[0]}`" if waits else f"`instag {verb}` makes it again"
             talk.warn(f"`{stage}` is {state}: {todo}")
         summary.tell(manifest, run.path / stage, talk, fresh=False)

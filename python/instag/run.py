@@ -37,7 +37,7 @@ FORMAT = 2
 # What a manifest must hold for the rest of it to be told.
 _MEMBERS = {"settings": dict, "inputs": dict, "outputs": list, "counts": dict, "notes": list, "finished": str}
 GROUP_ROWS = 4_000_000
-LATER = ("train", "evaluate")  # stages that not every run has
+LATER = ("split", "tagger", "train", "evaluate")  # stages that not every run has
 STAGES = ("tag", "normalize", "analyze", "select", *LATER)
 
 

@@ -161,9 +161,32 @@ def _select(counts: Mapping[str, Any], talk: Talk) -> None:
     )
 
 
+def _split(counts: Mapping[str, Any], talk: Talk) -> None:
+    apart = [f"{counts['heldout']:,} held out"]
+    apart += [f"{counts['seen']:,} of seen tags set apart"] if counts["seen"] else []
+    apart += [f"{counts['left_out']:,} with a failed turn left out"] if counts["left_out"] else []
+    talk.line(f"  {counts['pool']:,} samples in the pool; {'; '.join(apart)}")
+    held = counts["held_out"]
+    told = ", ".join(f"{shown(tag['tag'])} ({tag['heldout']:,})" for tag in held[:_NAMES])
+    talk.line(f"  {len(held):,} of {counts['tags']:,} tags held out: {told}{', ...' if len(held) > _NAMES else ''}")
+    if counts["gone_with_them"]:
+        talk.line(
+            f"  {counts['gone_with_them']:,} more are in no sample of the pool, since they only stand beside these"
+        )
+
+
+def _tagger(counts: Mapping[str, Any], talk: Talk) -> None:
+    talk.line(
+        f"  {counts['train']:,} queries to train on, {counts['held_out']:,} held out; of {counts['queries']:,} "
+        f"{counts['repeated']:,} are repeated, {counts['failed']:,} failed, {counts['untagged']:,} have no tags"
+    )
+
+
 _TELL: dict[str, Callable[[Mapping[str, Any], Talk], None]] = {
     "tag": _tag,
     "normalize": _normalize,
     "analyze": _analyze,
     "select": _select,
+    "split": _split,
+    "tagger": _tagger,
 }
