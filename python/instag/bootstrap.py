@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 1000
+_AT_ONCE = 1_000_000  # rows drawn
 LOW, HIGH = 0.025, 0.975  # the middle 95 %
 
 
@@ -28,8 +29,10 @@ def resampled_sums(units: NDArray[np.float64], *, resamples: int = RESAMPLES, se
         raise ConfigError(f"`resamples` is {resamples}, must be at least 1")
     random = np.random.default_rng(seed)
     sums = np.empty((resamples, units.shape[1]), np.float64)
-    for at in range(resamples):
-        sums[at] = units[random.integers(0, len(units), len(units))].sum(axis=0)
+    block = max(_AT_ONCE // max(len(units), 1), 1)
+    for start in range(0, resamples, block):
+        drawn = random.integers(0, len(units), (min(block, resamples - start), len(units)))
+        sums[start : start + block] = units[drawn].sum(axis=1)
     return sums
 
 
