@@ -14,6 +14,7 @@ from instag.flags import CALIBRATE, NORMALIZE, SELECT, TAG, said, with_flags
 from instag.progress import Talk, shown_lines
 
 _MERGED_BY = ["rule", "semantic", "association", "override"]
+_TO = "The selection as this trainer reads it, with a recipe."
 _MORE_MEMORY = "work on shards (`instag import FOLDER`), on fewer samples (`--limit`), or with more memory"
 
 
@@ -198,17 +199,31 @@ def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: boo
 @cli.command()
 @click.argument("run", metavar="RUN")
 @click.option("--annotated", is_flag=True, help="Every record with its tags, their count and its rank.")
-@click.option("--out", metavar="FILE", help="Where to (default RUN/annotated.jsonl; `-` for stdout).")
+@click.option("--to", "tool", type=click.Choice(["trl", "llama-factory", "axolotl", "open-instruct"]), help=_TO)
+@click.option("--out", metavar="PATH", help="File (RUN/annotated.jsonl; `-`: stdout), or folder (RUN/export/TOOL).")
 @with_flags()
-def export(run: str, annotated: bool, out: str | None, as_json: bool, quiet: bool) -> None:
-    """Write the records with what was found out about them."""
-    if not annotated:
-        raise click.UsageError("say what to export: --annotated")
-    if out == "-" and as_json:
-        raise click.UsageError("`--out -` and `--json` both write to stdout: leave one out")
-    from instag.exporting import export_annotated
+def export(run: str, annotated: bool, tool: str | None, out: str | None, as_json: bool, quiet: bool) -> None:
+    """Write the records with what was found out about them, or the selection for a trainer.
 
-    finish(export_annotated(run, out, Talk(quiet=quiet)), as_json)
+    \b
+      instag export RUN --annotated
+      instag export RUN --to llama-factory --out my-data
+
+    For a trainer: a file for each shape of record, a recipe with the paper's settings, and `left_out.jsonl` with what
+    the trainer has no form for, and why.
+    """  # noqa: D301 - click reads the backspace
+    if annotated == bool(tool):
+        raise click.UsageError("say what to export: --annotated, or --to TOOL")
+    if out == "-" and (as_json or tool):
+        what = (
+            "`--to` writes a folder: name one" if tool else "`--out -` and `--json` both write to stdout: leave one out"
+        )
+        raise click.UsageError(what)
+    from instag.exporting import export_annotated
+    from instag.handover import export_to
+
+    talk = Talk(quiet=quiet)
+    finish(export_to(run, tool, out, talk) if tool else export_annotated(run, out, talk), as_json)
 
 
 @cli.command()
