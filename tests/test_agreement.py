@@ -174,7 +174,7 @@ def test_intervals_are_of_samples_and_of_the_seed() -> None:
         return agree(a, b, AgreeSettings(**settings)).exact["f1"]
 
     assert told() == told()
-    assert told() != told(seed=1)
+    assert len({told(seed=seed, resamples=7)["low"] for seed in range(9)}) > 1
     figure = told()
     assert figure["low"] is not None
     assert figure["high"] is not None

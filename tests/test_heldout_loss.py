@@ -53,6 +53,12 @@ def test_the_bootstrap_is_the_spread_of_a_mean() -> None:
     assert low == pytest.approx(values.mean() - error, abs=0.03)
     assert high == pytest.approx(values.mean() + error, abs=0.03)
     assert (sums[:, 1] == 400).all()
+    coins = np.stack([np.arange(400) % 2, np.ones(400)], axis=1).astype(
+        np.float64
+    )  # two kinds of rows: drawn as counts
+    sums = resampled_sums(coins, resamples=4000)
+    assert interval(sums[:, 0] / sums[:, 1]) == pytest.approx((0.451, 0.549), abs=0.005)
+    assert (sums[:, 1] == 400).all()
     assert interval(np.array([math.nan])) == (None, None)
     with pytest.raises(ConfigError, match="`resamples` is 0"):
         resampled_sums(np.ones((1, 1)), resamples=0)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 _AT_ONCE = 1_000_000  # rows drawn
+_FEW_KINDS = 8  # rows a kind, from which on their numbers are drawn
 LOW, HIGH = 0.025, 0.975  # the middle 95 %
 
 
@@ -20,7 +21,8 @@ def resampled_sums(units: NDArray[np.float64], *, resamples: int = RESAMPLES, se
     """The sums of the columns of `units` over as many rows drawn with replacement, `resamples` times: one row each.
 
     A row is what may be drawn by itself (a sample with all its queries, not a query: those of one chat go together). A
-    ratio of sums is taken by the caller, of each row. Linear in resamples times rows.
+    ratio of sums is taken by the caller, of each row. Linear in resamples times rows, or times kinds of rows where they
+    are few: of 271,233 taggings 25 s row by row, under 1 s by their kinds.
 
     >>> resampled_sums(np.array([[1.0, 2.0], [1.0, 2.0]]), resamples=2).tolist()
     [[2.0, 4.0], [2.0, 4.0]]
@@ -28,11 +30,16 @@ def resampled_sums(units: NDArray[np.float64], *, resamples: int = RESAMPLES, se
     if resamples < 1:
         raise ConfigError(f"`resamples` is {resamples}, must be at least 1")
     random = np.random.default_rng(seed)
+    kinds, counts = np.unique(units, axis=0, return_counts=True)
+    if len(kinds) * _FEW_KINDS <= len(units):  # how often each kind of row is drawn says it all
+        drawn = random.multinomial(len(units), counts / len(units), size=resamples)
+        summed = np.einsum("rk,kc->rc", drawn.astype(np.float64), kinds)  # no BLAS: one order whatever the threads
+        return np.asarray(summed, np.float64)
     sums = np.empty((resamples, units.shape[1]), np.float64)
     block = max(_AT_ONCE // max(len(units), 1), 1)
     for start in range(0, resamples, block):
-        drawn = random.integers(0, len(units), (min(block, resamples - start), len(units)))
-        sums[start : start + block] = units[drawn].sum(axis=1)
+        rows = random.integers(0, len(units), (min(block, resamples - start), len(units)))
+        sums[start : start + block] = units[rows].sum(axis=1)
     return sums
 
 

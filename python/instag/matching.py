@@ -65,8 +65,8 @@ def matched(pairs: pl.DataFrame, matching: str) -> tuple[pl.DataFrame, pl.DataFr
     """The tags of either side that were found: `query`, `tag` of the first list, and of the second.
 
     `pairs` are those that may match (`query`, `a`, `b`, `cosine`). `any`: a tag is found where it is in any pair, so
-    one tag may find several. `greedy`: one to one, the highest cosine of a query first (ties: the smaller ids).
-    `optimal`: one to one, as many as there can be.
+    one tag may find several. `greedy`: one to one, equal tags first, then the highest cosine of a query (ties: the
+    smaller ids). `optimal`: one to one, as many as there can be.
 
     >>> import polars as pl
     >>> pairs = pl.DataFrame({"query": [0, 0, 0], "a": [1, 1, 2], "b": [8, 9, 8], "cosine": [0.95, 0.9, 0.85]})
@@ -78,11 +78,11 @@ def matched(pairs: pl.DataFrame, matching: str) -> tuple[pl.DataFrame, pl.DataFr
     if matching not in MATCHINGS:
         raise ConfigError(f"`matching` is {matching!r}, which is none", hint=f"one of {', '.join(MATCHINGS)}")
     if matching != "any":
-        several = pl.len().over("query", "a").gt(1) | pl.len().over("query", "b").gt(1)
-        unsure = several.any().over("query")
+        several = pairs.select("query", "a").is_duplicated() | pairs.select("query", "b").is_duplicated()
+        unsure = pairs["query"].is_in(pairs["query"].filter(several).unique().implode())
         kept = [pairs.filter(~unsure).select("query", "a", "b")]
         choose = _greedy if matching == "greedy" else _optimal
-        ranked = pairs.filter(unsure).sort("query", -pl.col("cosine"), "a", "b")
+        ranked = pairs.filter(unsure).sort("query", pl.col("a") != pl.col("b"), -pl.col("cosine"), "a", "b")
         for (query,), part in ranked.group_by("query", maintain_order=True):
             chosen = choose(list(part.select("a", "b").iter_rows()))
             sides = {"a": [a for a, _ in chosen], "b": [b for _, b in chosen]}
