@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 from pathlib import Path
@@ -261,6 +262,27 @@ def test_whole_samples_on_real_chats(instag: Instag, data: Path, tmp_path: Path)
     assert "have other queries" in instag("agree", people, run).err
     told = instag("agree", people, run, "--by", "sample", "--json").json
     assert told["counts"]["compared"] == told["counts"]["samples"] == 50
+
+
+def test_labels_made_elsewhere_join_by_the_ids_of_the_source(instag: Instag, data: Path, tmp_path: Path) -> None:
+    chats, run, people = data / "instructions" / "sgd" / "messages.jsonl.gz", tmp_path / "run", tmp_path / "people"
+    instag("tag", chats, "--run", run, "--tagger", "keyphrase", "--limit", 200)
+    instag("import", chats, "--run", people, "--column", "intents", "--id-column", "id")
+    assert "`--join own-id`" in instag("agree", people, run).err
+    told = instag("agree", people, run, "--by", "sample", "--join", "own-id", "--json").json
+    assert told["counts"]["compared"] == 200
+    lines = [json.loads(line) for line in gzip.decompress(chats.read_bytes()).splitlines()[:200]]
+    rows = pl.read_parquet(run / "tag" / "rows.parquet", columns=["tags"]).cast(pl.List(pl.String))["tags"].to_list()
+    hits = sum(len(set(line["intents"]) & set(tags)) for line, tags in zip(lines, rows, strict=True))
+    whole = sum(len(set(line["intents"])) for line in lines)
+    assert told["exact"]["recall"]["value"] == pytest.approx(hits / whole)
+
+
+def test_records_without_ids_of_their_own_are_refused(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    instag("tag", chats, "--run", tmp_path / "run", "--tagger", "keyphrase")
+    said = instag("agree", tmp_path / "run", tmp_path / "run", "--join", "own-id")
+    assert "40 samples of" in said.err
+    assert "have no id of their own" in said.err
 
 
 def test_an_agreement_shows_what_it_found() -> None:

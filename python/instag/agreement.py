@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _CHOICES = {
     "tags": ("raw", "normalized"),
     "by": ("query", "sample"),
+    "join": ("id", "own-id"),
     "average": ("micro", "macro"),
     "matching": MATCHINGS,
     "case": ("keep", "fold"),
@@ -40,6 +41,7 @@ class AgreeSettings:
 
     tags: str = "raw"
     by: str = "query"
+    join: str = "id"
     average: str = "micro"
     matching: str = "optimal"
     case: str = "keep"
@@ -178,15 +180,30 @@ def read_tagging(path: str | Path, settings: AgreeSettings) -> pl.DataFrame:
     run.need(stage)
     tags = pl.col("tags").cast(pl.List(pl.String))
     if settings.by == "sample":
-        rows = sample_rows(run, stage)
+        rows = _renamed(run, sample_rows(run, stage), settings)
         none = pl.lit(None, pl.String).alias("query")
         return rows.select(
             "id", pl.lit(0, pl.Int32).alias("turn"), none, (pl.col("failed_turns") > 0).alias("failed"), tags
         )
-    queries = run.table(stage, "queries", ["id", "turn", "status", "tags"])
+    queries = _renamed(run, run.table(stage, "queries", ["id", "turn", "status", "tags"]), settings)
     query = run.table("tag", "queries", ["query"])["query"].cast(pl.String)
     failed = (pl.col("status").cast(pl.String) == "failed").alias("failed")
     return queries.with_columns(query).select("id", "turn", "query", failed, tags)
+
+
+def _renamed(run: Run, rows: pl.DataFrame, settings: AgreeSettings) -> pl.DataFrame:
+    """The rows under the ids of their source's records, where that was asked for; imported ones have these already."""
+    import polars as pl
+
+    if settings.join == "id" or not run.has("tag", "records"):
+        return rows
+    first = run.table("tag", "records", ["row", "own_id"]).unique("row", keep="first").sort("row")
+    own = pl.DataFrame({"id": sample_rows(run, "tag")["id"], "own": first["own_id"]})
+    if nameless := own["own"].null_count():
+        raise DataError(
+            f"{nameless:,} samples of `{run.path}` have no id of their own in the source", hint="join by `--join id`"
+        )
+    return rows.join(own, on="id", how="left", maintain_order="left").drop("id").rename({"own": "id"})
 
 
 def _joined(a: pl.DataFrame, b: pl.DataFrame, names: tuple[str, str]) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -210,7 +227,8 @@ def _joined(a: pl.DataFrame, b: pl.DataFrame, names: tuple[str, str]) -> tuple[p
     if not len(shared):
         raise DataError(
             f"`{names[0]}` and `{names[1]}` share no samples",
-            hint="tag the same records in both; imported tags are joined by `--id-column`, the ids of the other run",
+            hint="tag the same records in both; what `instag import --id-column` took is joined by the other run's ids, "
+            "with `--join own-id` by those of its source",
         )
     inner = a.join(b, on=["id", "turn"], how="inner", suffix="_b", maintain_order="left")
     lone = [frame.join(shared, on="id", how="semi").join(inner, on=["id", "turn"], how="anti") for frame in (a, b)]

@@ -16,6 +16,10 @@ AGREE: dict[str, dict[str, Any]] = {
         "type": click.Choice(["query", "sample"]),
         "help": "Compare queries (default), or the tags of all queries of a sample together.",
     },
+    "join": {
+        "type": click.Choice(["id", "own-id"]),
+        "help": "By sample ids (default), or by the ids that the records have in their source: labels made elsewhere.",
+    },
     "average": {
         "type": click.Choice(["micro", "macro"]),
         "help": "Over all tags (default), or the mean over queries.",
