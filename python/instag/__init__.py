@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from instag.agreement import Agreement, AgreeSettings, agree
     from instag.analysis import Analysis, analyze
     from instag.errors import ArtifactError, ConfigError, DataError, InstagError, OutOfMemoryError, ProviderError
     from instag.importing import scan_tags
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # name -> the module that holds it. A stage's module is named by the noun, so that no module hides a function.
 _HOME = {
+    "AgreeSettings": "agreement",
+    "Agreement": "agreement",
+    "agree": "agreement",
     "Analysis": "analysis",
     "ArtifactError": "errors",
     "ConfigError": "errors",
@@ -61,6 +65,8 @@ _HOME = {
 }
 
 __all__ = [
+    "AgreeSettings",
+    "Agreement",
     "Analysis",
     "ArtifactError",
     "ConfigError",
@@ -81,6 +87,7 @@ __all__ = [
     "Tagging",
     "Vocabulary",
     "VocabularyMapping",
+    "agree",
     "analyze",
     "association_rules",
     "frequent_itemsets",

@@ -227,8 +227,8 @@ def _joined(a: pl.DataFrame, b: pl.DataFrame, names: tuple[str, str]) -> tuple[p
     if not len(shared):
         raise DataError(
             f"`{names[0]}` and `{names[1]}` share no samples",
-            hint="tag the same records in both; what `instag import --id-column` took is joined by the other run's ids, "
-            "with `--join own-id` by those of its source",
+            hint="tag the same records in both; imported tags are joined by the ids of `--id-column`: those of the "
+            "other run, or with `--join own-id` those of its source",
         )
     inner = a.join(b, on=["id", "turn"], how="inner", suffix="_b", maintain_order="left")
     lone = [frame.join(shared, on="id", how="semi").join(inner, on=["id", "turn"], how="anti") for frame in (a, b)]
