@@ -2,7 +2,8 @@
 
 Prints the tables of docs/semantics.md, "With a model". EMBEDDER is a name as `--embedder` takes it, such as
 `sentence-transformers:FOLDER` (default: those in `INSTAG_BENCH_EMBEDDERS`, parted by spaces; none of them there is said
-and skipped). Pairs are parted by a hash as in semantic.py; thresholds may be chosen on the even half (`tuned`) alone.
+and skipped). Pairs are parted by a hash as in semantic.py; thresholds may be chosen on the even half (`tuned`) alone,
+and so `fitted_figures` does, as `instag calibrate` would.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ import polars as pl
 
 import instag
 from instag import _core, thresholds
+from instag.calibrating import calibrated
 from instag.embedders import Lexical, embed, resolve
 from instag.guards import differences
+from instag.labelled_pairs import LabelledPairs
+from instag.thresholds import Thresholds
 from semantic import DATA, corpora, held_out, interval, rules
 
 DISTANCES, DIFFERING = (0.2, 0.25, 0.3, 0.35, 0.4), (0.7, 0.75, 0.8, 0.85)
@@ -37,6 +41,7 @@ class Remembering:
     def __init__(self, name: str) -> None:
         self.inner = resolve(name)
         self.identity = self.inner.identity
+        self.multilingual = bool(getattr(self.inner, "multilingual", False))
         self.known: dict[str, np.ndarray] = {}
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
@@ -114,6 +119,61 @@ def corpus_figures(data: Path, embedder: Remembering) -> None:
                 print(f"  guarded 0.65 {differing:.2f}: {merged:,} merged, {merged - same_words:,} by the model")
 
 
+def fitted_figures(data: Path, embedder: Remembering) -> None:
+    """What `calibrate` makes of the even half; how that and the careful thresholds do on the odd half and on tags."""
+    even, odd = halves(data)
+    ways = {"careful": thresholds.CAREFUL}
+    for precision in (0.95, 0.9):
+        print(f"\ncalibrated {precision:g}, {even}")
+        try:
+            fit, _ = calibrated(embedder, even, precision=precision)
+        except instag.DataError as error:
+            print(f"  refused: {error.message}")
+            continue
+        print(f"  fitted: {fit.fitted}\n  held out in folds: {fit.held_out}")
+        ways[f"calibrated {precision:g}"] = Thresholds(fit.max_cosine_distance, fit.min_differing_cosine, "")
+
+    tags = sorted({*odd.a, *odd.b})
+    into = dict(zip(tags, rules(tags), strict=True))
+    words = np.array([into[one] == into[other] for one, other in zip(odd.a, odd.b, strict=True)])
+    told = differences(odd.a, odd.b)
+    near, same = cosines(embedder, odd.a, odd.b), cosines(embedder, told.left.to_list(), told.right.to_list())
+    free = (told.veto == "").to_numpy()
+    print(f"\nheld out, {odd}: merged and precision %")
+    print(f"  rules, then lexical: {words.sum()}, {interval((words & odd.same).sum(), words.sum())}")
+    for name, way in ways.items():
+        model = free & (near >= 1 - way.max_cosine_distance) & (same >= way.min_differing_cosine)
+        for label, merged in (("rules, lexical and the model", words | model), ("the model's own", model & ~words)):
+            print(f"  {name}, {label}: {merged.sum()}, {interval((merged & odd.same).sum(), merged.sum())}")
+
+    for corpus, tags in corpora(data):
+        table = instag.TagTable.from_series(pl.Series([[tag] for tag in tags], dtype=pl.List(pl.String)))
+        same_words = len(set(rules(tags)))
+        for name, way in ways.items():
+            numbers = {
+                "max_cosine_distance": way.max_cosine_distance,
+                "min_differing_cosine": way.min_differing_cosine,
+            }
+            with TemporaryDirectory() as folder, stored(Path(folder) / thresholds.FILE) as path:
+                thresholds.store(path, embedder.identity, numbers)
+                made = instag.normalize(table, min_count=1, embedder=embedder, skip=["association"])
+            kept = len(made.table.vocabulary)
+            print(f"  {corpus}, {name} {numbers}: {len(tags) - kept:,} merged, {same_words - kept:,} by the model")
+
+
+def halves(data: Path) -> Iterator[LabelledPairs]:
+    """The pairs of both lists, the even half, then the odd one, but for those that the two label differently."""
+    labels: dict[tuple[str, str], set[bool]] = defaultdict(set)
+    for source in ("stackoverflow", "github_topics"):
+        for line in (data / "tag_pairs" / f"{source}.jsonl").open():
+            pair = json.loads(line)
+            labels[min(pair["a"], pair["b"]), max(pair["a"], pair["b"])].add(pair["same"])
+    for odd in (False, True):
+        kept = [pair for pair, label in labels.items() if len(label) == 1 and held_out(*pair) == odd]
+        same = np.array([True in labels[pair] for pair in kept])
+        yield LabelledPairs([a for a, _ in kept], [b for _, b in kept], same, "")
+
+
 @contextmanager
 def stored(path: Path) -> Iterator[Path]:
     """Thresholds are those of this file, as a user would store them."""
@@ -135,4 +195,5 @@ if __name__ == "__main__":
         print(f"\n== {name}")
         asked = Remembering(name)
         pair_figures(folder, asked)
+        fitted_figures(folder, asked)
         corpus_figures(folder, asked)
