@@ -133,7 +133,8 @@ def test_every_pick_is_written_or_left_out_with_a_reason(instag: Instag, run: Pa
     assert said["picked"] == sum(said["written"].values()) + len(left)
     assert said["picked"] == len(RECORDS)
     assert sum(said["left_out"].values()) == len(left)
-    assert len(left) >= len(["asked", "within", "fewer", "weighed"])
+    for reason in ("no answer to learn from", "an image within the record", "1 images, and 0 places", "a loss weight"):
+        assert any(reason in row["reason"] for row in left), reason
     assert all(row["reason"] for row in left)
     for name, count in said["written"].items():
         written = rows(out / f"{name}.jsonl")
@@ -193,7 +194,11 @@ def test_recipes_are_the_papers_and_name_what_is_there(instag: Instag, run: Path
     length = {"trl": "max_length", "llama-factory": "cutoff_len", "axolotl": "sequence_len"}.get(tool, "max_seq_length")
     assert recipe[epochs] == 5
     assert recipe[batch] * recipe["gradient_accumulation_steps"] == 128
-    assert (recipe["learning_rate"], recipe["warmup_ratio"], recipe[length]) == (2e-5, 0.1, 2048)
+    assert (recipe["learning_rate"], recipe["warmup_steps" if tool == "trl" else "warmup_ratio"], recipe[length]) == (
+        2e-5,
+        0.1,
+        2048,
+    )
     told = "".join(path.read_text() for path in out.glob("*.yaml"))
     for name in json.loads((out / "export.json").read_text())["written"]:
         assert f'"{name}.jsonl"' in told or f"instag_{name}" in told

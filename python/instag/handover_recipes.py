@@ -61,6 +61,8 @@ def _trl(names: list[str]) -> dict[str, str]:
             "max_length": TOKENS,
         }
         recipe |= _transformers(kind)
+        # Since version 5, transformers takes a share under this name; `warmup_ratio` is gone.
+        recipe["warmup_steps"] = recipe.pop("warmup_ratio")
         if kind == "sft":
             recipe["assistant_only_loss"] = not _media(name)
         if plain:
