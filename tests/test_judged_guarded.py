@@ -36,6 +36,25 @@ def test_the_figures_of_the_docs(corpus: str, differing: float, right: int, judg
     assert (sum(merged), len(merged)) == (right, judged)
 
 
+MODELS = [json.loads(line) for line in Path(__file__).with_name("judged_models.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("model", "distance", "right"),
+    [
+        ("wordllama", 0.2, 49),
+        ("wordllama", 0.49, 19),
+        ("paraphrase-MiniLM-L3-v2", 0.2, 41),
+        ("paraphrase-MiniLM-L3-v2", 0.47, 13),
+        ("use-multilingual-v3", 0.2, 55),
+        ("use-multilingual-v3", 0.27, 27),
+    ],
+)
+def test_the_figures_of_the_other_models(model: str, distance: float, right: int) -> None:
+    judged = [pair["right"] for pair in MODELS if (pair["model"], pair["max_cosine_distance"]) == (model, distance)]
+    assert (sum(judged), len(judged)) == (right, 60)
+
+
 @pytest.mark.parametrize("vocabulary", [ask_ubuntu, winget])
 def test_guards_still_let_the_right_ones_through(vocabulary: Callable[[Path], Iterator[str]], data: Path) -> None:
     right = [pair for pair in JUDGED if pair["corpus"] == vocabulary.__name__ and pair["right"]]
