@@ -144,7 +144,7 @@ def test_a_short_selection_says_why() -> None:
     assert select(table_of([["a"], []]), 1).notes == ()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "controlled"])
 def test_empty_tables_and_untagged_pools(method: str) -> None:
     pools: list[list[list[str]]] = [[], [[], []]]
     for rows in pools:

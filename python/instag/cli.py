@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from instag import cli_experiment  # noqa: F401 - registers its command
 from instag.commands import cli, finish
 from instag.errors import InstagError
 from instag.flags import CALIBRATE, NORMALIZE, SELECT, TAG, said, with_flags

@@ -22,6 +22,8 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
     if not run.path.is_dir():
         raise ArtifactError(f"`{path}` is not a run folder", hint="make one with `instag run` or `instag tag`")
     told: dict[str, Any] = {}
+    if run.parent is not None:
+        talk.line(f"a child run of `{run.parent.path}`")
     for stage in STAGES:
         if stage in LATER and not (run.path / stage).is_dir():
             continue  # a selection is a result of its own: not everybody trains on it here
@@ -37,9 +39,11 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
             waits = [source for source in manifest["inputs"].get("stages", {}) if told[source]["state"] != "current"]
             verb = "import" if manifest["settings"].get("tagger") == "import" else _VERBS.get(stage, stage)
             todo = f"it waits for `{waits[0]}`" if waits else f"`instag {verb}` makes it again"
+            if (owner := run.owner(stage)) is not run:
+                todo = f"`instag show {owner.path}` tells why"
             talk.warn(f"`{stage}` is {state}: {todo}")
-        summary.tell(manifest, run.path / stage, talk, fresh=False)
-    return {"run": str(run.path), "stages": told}
+        summary.tell(manifest, run.folder(stage), talk, fresh=False)
+    return {"run": str(run.path), "parent": str(run.parent.path) if run.parent else None, "stages": told}
 
 
 def export_annotated(path: str | Path, out: str | None, talk: Talk) -> dict[str, Any]:

@@ -143,14 +143,24 @@ CALIBRATE: dict[str, dict[str, Any]] = {
 SELECT: dict[str, dict[str, Any]] = {
     "k": {"type": int, "metavar": "N", "help": "Samples to select (default 6000)."},
     "method": {
-        "type": click.Choice(["complexity-first", "random", "complexity", "coverage"]),
+        "type": click.Choice(["complexity-first", "random", "complexity", "coverage", "controlled"]),
         "help": "How (default complexity-first, the paper's Algorithm 1).",
     },
     "complexity": {
         "type": click.Choice(["union", "mean-per-turn", "max-turn"]),
         "help": "Tags of a chat: of all turns together (default), the mean of its turns, or its largest turn.",
     },
-    "seed": {"type": int, "help": "Seed of `random` (default 0)."},
+    "seed": {"type": int, "help": "Seed of `random` and `controlled` (default 0)."},
+    "target_coverage": {
+        "type": float,
+        "metavar": "SHARE",
+        "help": "For `controlled`: the share of the pool's tags that the samples hold together, 0 to 1.",
+    },
+    "target_mean_tags": {
+        "type": float,
+        "metavar": "TAGS",
+        "help": "For `controlled`: the mean number of tags a sample.",
+    },
     "format": {
         "type": click.Choice(["original", "messages"]),
         "help": "`selected.jsonl` as the sources have it (default), or in one uniform schema.",

@@ -22,6 +22,7 @@ from instag import _core
 from instag.errors import ArtifactError
 from instag.locking import lock
 from instag.opening import new_digest
+from instag.parents import read_parent, write_parent
 from instag.shards import AHEAD
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ FORMAT = 2
 # What a manifest must hold for the rest of it to be told.
 _MEMBERS = {"settings": dict, "inputs": dict, "outputs": list, "counts": dict, "notes": list, "finished": str}
 GROUP_ROWS = 4_000_000
+INHERITED = ("tag", "normalize", "analyze")  # what a child run takes from its parent where it has none of its own
 LATER = ("split", "tagger", "train", "evaluate")  # stages that not every run has
 STAGES = ("tag", "normalize", "analyze", "select", *LATER)
 
@@ -153,10 +155,37 @@ class Run:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._digests: dict[tuple[Path, int, int, int], str] = {}
+        self._parent: Run | None = None
+
+    @classmethod
+    def child(cls, path: str | os.PathLike[str], parent: Run) -> Run:
+        """A run that takes from `parent` the stages `tag`, `normalize` and `analyze` that it has none of its own of.
+
+        `PATH/parent.json` says so, by a path relative to it, so that the two can be moved together.
+        """
+        write_parent(Path(path), parent.path)
+        return cls(path)
+
+    @property
+    def parent(self) -> Run | None:
+        """The run that this one takes stages from, where it is a child run."""
+        if self._parent is None and (path := read_parent(self.path)) is not None:
+            self._parent = Run(path)
+        return self._parent
+
+    def owner(self, stage: str) -> Run:
+        """The run whose folder holds a stage: this one, or where it has none of its own, the parent's owner of it."""
+        if stage not in INHERITED or (self.path / stage).is_dir() or self.parent is None:
+            return self
+        return self.parent.owner(stage)
+
+    def folder(self, stage: str) -> Path:
+        """Where the files of a stage are."""
+        return self.owner(stage).path / stage
 
     def manifest(self, stage: str) -> dict[str, Any] | None:
         """The manifest of a finished stage, None where the stage is absent or did not finish."""
-        path = self.path / stage / "manifest.json"
+        path = self.folder(stage) / "manifest.json"
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -186,6 +215,8 @@ class Run:
 
     def need(self, stage: str) -> dict[str, Any]:
         """The manifest of a stage that must be finished, whole, and made from the stages that stand now."""
+        if (owner := self.owner(stage)) is not self:
+            return owner.need(stage)
         manifest = self.manifest(stage)
         if manifest is None:
             what = "did not finish" if (self.path / stage).is_dir() else "is not there"
@@ -205,7 +236,10 @@ class Run:
         return manifest
 
     def is_current(self, stage: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
-        """Whether a stage is finished, was made with these settings and inputs, and its outputs still agree."""
+        """Whether a stage is finished, was made with these settings and inputs, and its outputs still agree.
+
+        A child run's stage is current, too, where its parent's is the same.
+        """
         manifest = self.manifest(stage)
         if manifest is None or manifest.get("key") != stage_key(stage, settings, inputs):
             return False
@@ -213,7 +247,7 @@ class Run:
 
     def _changed(self, stage: str, manifest: Mapping[str, Any]) -> str | None:
         for output in manifest["outputs"]:
-            path = self.path / stage / output["name"]
+            path = self.folder(stage) / output["name"]
             if not path.is_file() or path.stat().st_size != output["bytes"] or self._digest(path) != output["digest"]:
                 return str(output["name"])
         return None
@@ -228,6 +262,8 @@ class Run:
 
     def state(self, stage: str) -> str:
         """`absent`, `unfinished`, `damaged`, `stale` (made from other inputs than stand now) or `current`."""
+        if (owner := self.owner(stage)) is not self:
+            return owner.state(stage)
         manifest = self.manifest(stage)
         if manifest is None:
             return "unfinished" if (self.path / stage).is_dir() else "absent"
@@ -260,7 +296,8 @@ class Run:
     def paths(self, stage: str, name: str) -> list[Path]:
         """The files of a table of a finished stage, in order: one, or its parts; none where it has no such table."""
         outputs = [str(output["name"]) for output in (self.manifest(stage) or {"outputs": []})["outputs"]]
-        return [self.path / stage / o for o in outputs if o == f"{name}.parquet" or o.startswith(f"{name}/part-")]
+        folder = self.folder(stage)
+        return [folder / o for o in outputs if o == f"{name}.parquet" or o.startswith(f"{name}/part-")]
 
     def has(self, stage: str, name: str) -> bool:
         """Whether a finished stage wrote the table `name`."""
@@ -276,7 +313,7 @@ class Run:
         """The parts of a table of a finished stage, or some of their columns, each read when it is asked for."""
         import polars as pl
 
-        for path in self.paths(stage, name) or [self.path / stage / f"{name}.parquet"]:
+        for path in self.paths(stage, name) or [self.folder(stage) / f"{name}.parquet"]:
             try:
                 yield pl.read_parquet(path, columns=None if columns is None else list(columns), glob=False)
             except (OSError, pl.exceptions.PolarsError) as error:

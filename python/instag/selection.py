@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instag import _core, picking
+from instag.controlled import controlled
 from instag.errors import ConfigError, DataError
 from instag.shards import each
 from instag.table import FROM_SERIES
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from instag.shards import TagRows
     from instag.table import TagTable
 
-METHODS = ("complexity-first", "random", "complexity", "coverage")
+METHODS = ("complexity-first", "random", "complexity", "coverage", "controlled")
 COMPLEXITIES = ("union", "mean-per-turn", "max-turn")
 RANKED = ("complexity-first", "complexity")  # the methods that look at complexity
 RANDOM_SEEDS = 20
@@ -31,7 +32,8 @@ class SelectSettings:
     """What decides a selection; `ConfigError` where a value is outside its domain.
 
     `k` samples by `method` (one of `METHODS`); `complexity` (one of `COMPLEXITIES`) is what the methods that rank
-    go by; `seed` is the one of `random`; `allow_partial` takes samples with a failed turn too.
+    go by; `seed` is the one of `random` and `controlled`; `allow_partial` takes samples with a failed turn too.
+    `target_coverage` (a share, 0 to 1) and `target_mean_tags` are what `controlled` is to have: one, or both.
 
     >>> SelectSettings(k=0)
     Traceback (most recent call last):
@@ -43,6 +45,8 @@ class SelectSettings:
     complexity: str = "union"
     seed: int = 0
     allow_partial: bool = False
+    target_coverage: float | None = None
+    target_mean_tags: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("k", 1), ("seed", 0)):
@@ -59,6 +63,22 @@ class SelectSettings:
             )
         if not isinstance(self.allow_partial, bool):
             raise ConfigError(f"`allow_partial` is {self.allow_partial!r}, must be true or false")
+        self._check_targets()
+
+    def _check_targets(self) -> None:
+        targets = {"target_coverage": self.target_coverage, "target_mean_tags": self.target_mean_tags}
+        given = {name: value for name, value in targets.items() if value is not None}
+        if self.method == "controlled" and not given:
+            raise ConfigError(
+                "the method `controlled` needs a target", hint="say `target_coverage`, `target_mean_tags`, or both"
+            )
+        for name, value in given.items():
+            if self.method != "controlled":
+                raise ConfigError(f"`{name}` is given, but the method `{self.method}` does not look at it")
+            most = 1.0 if name == "target_coverage" else float("inf")
+            if isinstance(value, bool) or not 0 < value <= most or value == float("inf"):
+                told = "a share above 0 and at most 1" if most == 1 else "a number above 0"
+                raise ConfigError(f"`{name}` is {value!r}, must be {told}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +197,8 @@ def select(
     weights: ArrayLike | None = None,
     eligible: ArrayLike | None = None,
     turns: ArrayLike | None = None,
+    target_coverage: float | None = None,
+    target_mean_tags: float | None = None,
 ) -> Selection:
     """Picks `k` rows of `table`; fewer, and a note saying why, where fewer can be picked.
 
@@ -186,6 +208,8 @@ def select(
         `coverage`: the row that adds most tags (by `weights`, one a tag, default 1) to those covered, the earlier row
             among equals, by lazy greedy search; when none adds any, covering starts anew.
         `complexity`: the rows of most tags, the earlier row among equals.
+        `controlled`: rows that hold a share `target_coverage` of the tags, or `target_mean_tags` each on average, or
+            both; by `seed`. `DataError`, with what can be reached, where none are found.
         `random`: the same rows for the same `seed` on any machine. Takes untagged rows too; the others never do.
 
     `complexity` (one finite number a row) replaces the number of tags in the methods that rank by it; `eligible` (one
@@ -205,7 +229,8 @@ def select(
     """
     if not hasattr(table, "vocabulary"):
         raise DataError(f"`table` is a {type(table).__name__}, must be a TagTable", hint=FROM_SERIES)
-    settings = SelectSettings(k=k, method=method, seed=seed)
+    targets = {"target_coverage": target_coverage, "target_mean_tags": target_mean_tags}
+    settings = SelectSettings(k=k, method=method, seed=seed, **targets)  # type: ignore[arg-type]
     rows, size = len(table), len(table.vocabulary)
     for name, given, methods in (("complexity", complexity, RANKED), ("weights", weights, ("coverage",))):
         if given is not None and method not in methods:
@@ -224,10 +249,15 @@ def select(
             picked = pool.shuffled(min(wanted, pool.size), settings.seed)
         elif method == "coverage":
             picked, rounds, gains = picking.max_coverage(table, wanted, floats, mask)
+        elif method == "controlled":
+            shuffled = pool.shuffled(pool.size, settings.seed)
+            picked = controlled(table.whole(), settings.k, shuffled, **targets)
         elif method == "complexity":
             picked, rounds, gains = picking.most_complex(table, wanted, ranks, mask)
         else:
             picked, rounds, gains = picking.complexity_first(table, wanted, ranks, mask)
+    except DataError:
+        raise
     except ValueError as error:
         raise DataError(str(error)) from None
     taken = table.take(picked)

@@ -151,6 +151,8 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
             complexity=None if settings.complexity == "union" else _turn_complexity(run, settings.complexity),
             eligible=None if settings.allow_partial else complete,
             turns=turns,
+            target_coverage=settings.target_coverage,
+            target_mean_tags=settings.target_mean_tags,
         )
         with beside(lambda: result.random) as subsets:
             picked = picked_samples(run, "normalize", result.rows)
@@ -191,7 +193,8 @@ def select_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[
         }
         out.notes += [label_of(run), *result.notes]
 
-    whole = dataclasses.asdict(settings) | dataclasses.asdict(writes)
+    decided = {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
+    whole = decided | dataclasses.asdict(writes)
     return make_stage(run, "select", whole, stage_inputs(run, "tag", "normalize"), make, talk)
 
 

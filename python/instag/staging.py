@@ -58,9 +58,9 @@ def make_stage(
         with talk.hearing(MemoryWarning), run.write(stage, settings=settings, inputs=inputs, speed=speed) as out:
             make(out)
     manifest = run.need(stage)
-    summary.tell(manifest, run.path / stage, talk, fresh=fresh)
+    summary.tell(manifest, run.folder(stage), talk, fresh=fresh)
     told = {name: manifest[name] for name in ("stage", "counts", "notes", "seconds", "cost_usd")}
-    outputs = [str(run.path / stage / output["name"]) for output in manifest["outputs"]]
+    outputs = [str(run.folder(stage) / output["name"]) for output in manifest["outputs"]]
     return {"run": str(run.path), **told, "fresh": fresh, "outputs": outputs}
 
 
