@@ -309,7 +309,8 @@ def test_every_choice_of_every_flag_is_taken(
     instag("tag", chats, "--run", run, "--tagger", "keyphrase")
     if command == "select":
         instag("normalize", run, "--min-count", 2)
-    extra = ("--min-count", 2) if command == "normalize" else ("--k", 3)
+    extra: tuple[str | int, ...] = ("--min-count", 2) if command == "normalize" else ("--k", 3)
+    extra = (*extra, "--target-mean-tags", 2) if value == "controlled" else extra
     said = instag(command, run, *extra, flag, value)
     assert said.code == 0, said.err
 

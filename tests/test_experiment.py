@@ -50,7 +50,7 @@ def test_selections_alone_are_a_table(instag: Instag, pool: Path, tmp_path: Path
     before = Run(pool).digest("select")
     said = instag("experiment", config(tmp_path, 'skip = [[], ["rule"]]'), "--json")
     assert said.code == 0
-    assert len(said.json()["cells"]) == 12
+    assert len(said.json["cells"]) == 12
     table = pl.read_parquet(tmp_path / "exp" / "cells.parquet")
     assert table["reason"].null_count() == 12
     assert table.filter(method="random", seed=1, k=5)["selected"].to_list() == [5, 5]
@@ -106,8 +106,8 @@ def test_an_experiment_that_was_cut_goes_on_from_there(pool: Path, tmp_path: Pat
 def test_a_dry_run_makes_nothing(instag: Instag, pool: Path, tmp_path: Path) -> None:
     said = instag("experiment", config(tmp_path, 'sweeps = ["coverage"]'), "--dry-run", "--json")
     assert said.code == 0
-    assert {cell["select"] for cell in said.json()["cells"]} == {"absent"}
-    assert len(said.json()["cells"]) == 13
+    assert {cell["select"] for cell in said.json["cells"]} == {"absent"}
+    assert len(said.json["cells"]) == 13
     assert not (tmp_path / "exp").exists()
 
 

@@ -113,6 +113,7 @@ def _parent(experiment: Experiment, cell: Cell, talk: Talk) -> Run:
     known = {each.name for each in fields(NormalizeSettings)}
     said = {name: value for name, value in manifest["settings"].items() if name in known}
     said |= {each.name: manifest["speed"].get(each.name) for each in fields(EmbedderAccess)}
+    said["embedder"] = manifest["speed"].get("embedder")  # by its name: the settings have its identity
     overrides = {"overrides": str(pool.path / OVERRIDES)} if (pool.path / OVERRIDES).exists() else {}
     child = Run.child(Path(experiment.out) / "normalized" / cell.variant, pool)
     normalize_stage(child.path, {**said, **overrides, "skip": list(cell.skip)}, talk)

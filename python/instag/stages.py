@@ -81,7 +81,9 @@ def normalize_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> di
     # A folder with another model in it is another embedder: its identity enters the key, not the name it was called by.
     whole = settings | {"embedder": embedder.identity} | thresholds.key_of(embedder.identity)
     url = access.embedder_base_url
+    # The name it was called by: another stage may want it again.
     speed = dataclasses.asdict(access) | {"embedder_base_url": redact(url) if url else None}
+    speed["embedder"] = settings["embedder"]
     return make_stage(run, "normalize", whole, stage_inputs(run, "tag") | files, make, talk, speed)
 
 
