@@ -14,7 +14,8 @@ import pytest
 from conftest import Instag
 from instag import ConfigError, DataError
 from instag.bootstrap import interval, resampled_sums
-from instag.heldout_loss import NOT_LEARNED, heldout_loss, loss_by_tag, read_held_out, sample_losses
+from instag.heldout_loss import heldout_loss, loss_by_tag, read_held_out, sample_losses
+from instag.masking import NOT_LEARNED, masked
 
 WORDS = "hi there what is rain it falls bye now a b c".split()
 
@@ -151,6 +152,21 @@ def test_the_loss_is_that_of_the_assistant_alone(model: Path) -> None:
     whole = heldout_loss(model, CHATS, [["rain"], ["hello"], []], seen={"hello"}, encode=encode)
     assert whole["samples"].to_list() == [2, 1, 1, 1, 1]
     assert whole["loss"][0] == pytest.approx(math.log(len(WORDS) + 1), abs=0.5)  # it knows nothing
+
+
+@pytest.mark.train
+def test_by_default_it_is_told_as_in_training(model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(model))
+    tokenizer.eos_token = "bye"
+    tokenizer.save_pretrained(str(model))
+    found = sample_losses(model, [*CHATS, [{"role": "assistant", "content": "bye"}]], max_tokens=32)
+    assert found["tokens"].to_list()[2:] == [0, 0]  # no answer, and a text that holds the end token
+    ids, labels, _ = masked(CHATS[0], tokenizer, max_tokens=32)
+    own = sample_losses(model, CHATS[:1], encode=lambda _: (ids, labels))
+    assert found[:1].equals(own)
+    assert own["tokens"].item() == sum(label != NOT_LEARNED for label in labels)
 
 
 @pytest.mark.train

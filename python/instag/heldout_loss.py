@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ import numpy as np
 
 from instag.bootstrap import RESAMPLES, interval, resampled_sums
 from instag.errors import ConfigError, DataError, OutOfMemoryError
+from instag.masking import NOT_LEARNED, masked
+from instag.templates import VICUNA, Unlearnable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Messages = Sequence[dict[str, Any]]
 Encode = Callable[[Messages], tuple[Sequence[int], Sequence[int]]]  # token ids, and labels: -100 where none is learned
 
-NOT_LEARNED = -100
 _FILES = ("heldout.jsonl", "seen.jsonl")
 _LEAST = 2  # samples that an interval takes
 
@@ -78,7 +78,7 @@ def heldout_loss(
     tags: Sequence[Sequence[str]],
     *,
     seen: AbstractSet[str],
-    template: str = "vicuna-v1.1",
+    template: str = VICUNA,
     max_tokens: int = 2048,
     encode: Encode | None = None,
     resamples: int = RESAMPLES,
@@ -153,7 +153,7 @@ def sample_losses(
     model_folder: str | Path,
     conversations: Iterable[Messages],
     *,
-    template: str = "vicuna-v1.1",
+    template: str = VICUNA,
     max_tokens: int = 2048,
     encode: Encode | None = None,
     device: str | None = None,
@@ -162,7 +162,8 @@ def sample_losses(
     """`tokens` of the assistant's turns and `loss`, the sum of their negative log likelihoods, one row a conversation.
 
     `encode` makes ids and labels of a conversation, -100 where nothing is learned; by default it is what training does
-    with `template` and `max_tokens`. A conversation of which the cut left no such token has 0 tokens. One goes through
+    with `template` and `max_tokens`. A conversation of which the cut left no such token, or that the template has no
+    text for, has 0 tokens. One goes through
     the model at a time, so no padding changes a digit; log likelihoods are taken in float32 whatever the model's type,
     and added in float64. `device` is by default the accelerator where there is one. Raises `ConfigError` where the
     folder holds no model or no tokenizer, where the extra `train` is missing, or where a conversation is longer than
@@ -174,11 +175,12 @@ def sample_losses(
 
     torch, model, tokenizer = _loaded(model_folder, device)
     if encode is None:
-        masked = import_module("instag.masking").masked
 
         def encode(messages: Messages) -> tuple[Sequence[int], Sequence[int]]:
-            ids, labels = masked(messages, tokenizer, template, max_tokens)
-            return ids, labels
+            try:
+                return masked(messages, tokenizer, template, max_tokens)[:2]
+            except Unlearnable:
+                return [], []
 
     most = getattr(model.config, "max_position_embeddings", None)
     found: list[tuple[int, float]] = []
