@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 
 from instag.errors import ArtifactError
-from instag.run import Output, Run
+from instag.output import Output
+from instag.run import Run
 
 
 def write(run: Run, stage: str = "tag", rows: int = 3, **inputs: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from instag import cli_experiment  # noqa: F401 - registers its command
+from instag import cli_agree, cli_experiment, cli_train  # noqa: F401 - they register their commands
 from instag.commands import cli, finish
 from instag.errors import InstagError
 from instag.flags import CALIBRATE, NORMALIZE, SELECT, TAG, said, with_flags
@@ -340,9 +340,6 @@ def export_answers(store: str) -> None:
     with open_existing(store) as opened:
         for line in opened.export():
             click.echo(line)
-
-
-from instag import cli_agree  # noqa: E402, F401 - its commands belong to the group
 
 
 def main(arguments: list[str] | None = None) -> None:

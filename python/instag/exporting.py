@@ -13,7 +13,10 @@ from instag.run import LATER, STAGES, Run
 if TYPE_CHECKING:
     from instag.progress import Talk
 
-_VERBS = {"tagger": "split --as-tagger"}  # stages that are not called as their command
+_VERBS = {
+    "tagger": "split --as-tagger",
+    "train_tagger": "train --as-tagger",
+}  # stages that are not called as their command
 
 
 def show(path: str | Path, talk: Talk) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from instag.bootstrap import RESAMPLES, interval, resampled_sums
+from instag.conversations import as_learned
 from instag.errors import ConfigError, DataError, OutOfMemoryError
 from instag.masking import NOT_LEARNED, masked
 from instag.templates import VICUNA, Unlearnable
@@ -62,7 +63,7 @@ def read_held_out(path: str | Path) -> HeldOut:
             for number, line in enumerate(lines, 1):
                 try:
                     told = json.loads(line)
-                    conversations.append(list(told["messages"]))
+                    conversations.append(as_learned(list(told["messages"])))
                     tags.append([str(tag) for tag in told["instag"]["tags"]])
                 except (ValueError, KeyError, TypeError):
                     raise DataError(

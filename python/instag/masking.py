@@ -21,7 +21,12 @@ class Masked(NamedTuple):
 
 
 def masked(
-    messages: Sequence[Message], tokenizer: Any, template: str = VICUNA, max_tokens: int | None = 2048
+    messages: Sequence[Message],
+    tokenizer: Any,
+    template: str = VICUNA,
+    max_tokens: int | None = 2048,
+    *,
+    tools: str | None = None,
 ) -> Masked:
     """A conversation as a model is trained on it, cut behind `max_tokens` tokens (None: never).
 
@@ -30,7 +35,7 @@ def masked(
     model could never say it. Raises `Unlearnable` and `ConfigError` as `templates.pieces`, `ConfigError` where the
     tokenizer does not tell which characters a token stands for. Cost: one pass of the tokenizer.
     """
-    told = pieces(messages, template, tokenizer)
+    told = pieces(messages, template, tokenizer, tools)
     text = "".join(piece.text for piece in told)
     if not getattr(tokenizer, "is_fast", False):
         raise ConfigError(

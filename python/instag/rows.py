@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from instag.run import Output, Run
+    from instag.output import Output
+    from instag.run import Run
     from instag.shards import TagRows
 
 MOST_ROWS = 2**32 - 2  # Polars numbers the rows of a column, and later stages read some columns whole

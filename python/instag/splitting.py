@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from instag.output import Output
     from instag.progress import Talk
-    from instag.run import Output
 
 PARTS = ("pool", "heldout", "seen", "left out")  # of the samples, by their number in `Split.part`
 POOL, HELD_OUT, SEEN, LEFT_OUT = range(4)

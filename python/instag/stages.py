@@ -16,6 +16,7 @@ import numpy as np
 
 from instag.config import blame, read_run_config, settings_from
 from instag.errors import ConfigError
+from instag.output import Output
 from instag.progress import Talk
 from instag.rows import (
     by_sample,
@@ -28,7 +29,7 @@ from instag.rows import (
     tag_rows,
     write_rows,
 )
-from instag.run import Output, Run
+from instag.run import Run
 from instag.shards import beside
 from instag.staging import file_input, label_of, ledger_counts, make_stage, stage_inputs
 from instag.tag_stages import tag_stage

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from instag import summary
 from instag.errors import DataError
 from instag.memory import MemoryWarning
+from instag.output import Output
 from instag.progress import Talk
-from instag.run import Output, Run, file_digest
+from instag.run import Run, file_digest
 
 if TYPE_CHECKING:
     import polars as pl

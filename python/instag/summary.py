@@ -182,6 +182,20 @@ def _tagger(counts: Mapping[str, Any], talk: Talk) -> None:
     )
 
 
+def _train(counts: Mapping[str, Any], talk: Talk) -> None:
+    cut = f", {counts['cut']:,} of them cut" if counts["cut"] else ""
+    skipped = counts["conversations"] - counts["trained_on"]
+    talk.line(f"  {shown(counts['model'])}: {counts['trained_on']:,} conversations{cut}; {skipped:,} skipped")
+    for reason, count in counts["skipped"].items():
+        talk.line(f"    {count:,}: {reason}")
+    talk.line(
+        f"  {counts['tokens_read']:,} tokens in {counts['epochs']:,.2f} epochs, {counts['steps']:,} steps on "
+        f"{counts['devices']} x {counts['device']} in {counts['precision']}; "
+        f"{counts['parameters_learned']:,} parameters learned"
+    )
+    talk.line(f"  loss {counts['first_loss']:.3f} at first, {counts['last_loss']:.3f} at last (nats a learned token)")
+
+
 _TELL: dict[str, Callable[[Mapping[str, Any], Talk], None]] = {
     "tag": _tag,
     "normalize": _normalize,
@@ -189,4 +203,6 @@ _TELL: dict[str, Callable[[Mapping[str, Any], Talk], None]] = {
     "select": _select,
     "split": _split,
     "tagger": _tagger,
+    "train": _train,
+    "train_tagger": _train,
 }

@@ -12,9 +12,10 @@ import numpy as np
 
 from instag.config import settings_from
 from instag.errors import ConfigError, DataError
+from instag.output import Output
 from instag.progress import Advance, Talk
 from instag.rows import Part, write_rows
-from instag.run import Output, Run
+from instag.run import Run
 from instag.staging import absolute, file_input, make_stage
 from instag.summary import sent_told
 

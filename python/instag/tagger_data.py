@@ -17,8 +17,8 @@ from instag.run import Run
 if TYPE_CHECKING:
     import polars as pl
 
+    from instag.output import Output
     from instag.progress import Talk
-    from instag.run import Output
 
 TAGS = ("raw", "normalized")
 PARTS = ("train", "held_out")

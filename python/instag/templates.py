@@ -20,6 +20,26 @@ VICUNA_SYSTEM = (
 _VICUNA_ROLES = {"user": "USER", "tool": "TOOL"}
 
 
+# The same as a tokenizer of Hugging Face keeps it: whoever serves the model asks it so.
+_VICUNA_JINJA = (
+    "{%- if messages[0]['role'] == 'system' %}{{- messages[0]['content'] }}{%- set rest = messages[1:] %}"
+    "{%- else %}{{- SYSTEM }}{%- set rest = messages %}{%- endif %}"
+    "{%- if tools %}{{- '\n\nTools: ' + (tools | tojson) }}{%- endif %}"
+    "{%- set state = namespace(gap=' ') %}"
+    "{%- for message in rest %}"
+    "{%- set content = message['content'] or '' %}"
+    "{%- if message['role'] == 'assistant' %}"
+    "{{- state.gap + 'ASSISTANT: ' + content }}"
+    "{%- if message.tool_calls %}{{- message.tool_calls | tojson }}{%- endif %}"
+    "{{- eos_token }}{%- set state.gap = '' %}"
+    "{%- elif message['role'] == 'user' %}{{- state.gap + 'USER: ' + content }}{%- set state.gap = ' ' %}"
+    "{%- elif message['role'] == 'tool' %}{{- state.gap + 'TOOL: ' + content }}{%- set state.gap = ' ' %}"
+    "{%- else %}{{- raise_exception('a system message behind others') }}{%- endif %}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- state.gap + 'ASSISTANT:' }}{%- endif %}"
+)
+
+
 class Piece(NamedTuple):
     """A part of the text; `learned` where the loss counts."""
 
@@ -31,13 +51,14 @@ class Unlearnable(Exception):  # noqa: N818 - no error of the run: the reason wh
     """A conversation that a template has no text for; the text is the reason, as the table of skipped ones tells it."""
 
 
-def pieces(messages: Sequence[Message], template: str, tokenizer: Any) -> list[Piece]:
+def pieces(messages: Sequence[Message], template: str, tokenizer: Any, tools: str | None = None) -> list[Piece]:
     """The text of a conversation, in pieces that are learned (what the assistant says, and its end) or not.
 
-    `messages` are `{"role": system | user | assistant | tool, "content", "tool_calls"?}`. `template` is `vicuna-v1.1`
-    (the paper's, as FastChat writes it; a system message takes the place of its own sentence, a tool's result is a turn
-    of `TOOL`, calls are JSON behind what the assistant says), or `model`, the tokenizer's own. `Unlearnable` has
-    a reason about the conversation; `ConfigError` is raised where the tokenizer lacks what the template needs.
+    `messages` are `{"role": system | user | assistant | tool, "content", "tool_calls"?}`, `tools` the definitions of
+    what may be called, as JSON. `template` is `vicuna-v1.1` (the paper's, as FastChat writes it; a system message takes
+    the place of its own sentence, behind it stand the tools, a tool's result is a turn of `TOOL`, calls are JSON behind
+    what the assistant says), or `model`, the tokenizer's own. `Unlearnable` has a reason about the conversation;
+    `ConfigError` is raised where the tokenizer lacks what the template needs.
 
     >>> class Tokenizer:
     ...     eos_token, all_special_tokens = "</s>", ["</s>"]
@@ -50,11 +71,11 @@ def pieces(messages: Sequence[Message], template: str, tokenizer: Any) -> list[P
     if not any(message["role"] == "assistant" for message in messages):
         raise Unlearnable("it has no assistant's turn")
     special = _special_tokens(tokenizer)
-    for message in messages:
-        text = f"{message.get('content') or ''}{_calls(message)}"
+    for text in (tools or "", *(f"{message.get('content') or ''}{_calls(message)}" for message in messages)):
         if found := next((token for token in special if token in text), None):
             raise Unlearnable(f"its text holds `{found}`, which would be read as the special token")
-    return _vicuna(messages, tokenizer) if template == VICUNA else _of_model(messages, tokenizer)
+    told = _vicuna if template == VICUNA else _of_model
+    return told(messages, tokenizer, tools)
 
 
 def _special_tokens(tokenizer: Any) -> list[str]:
@@ -62,13 +83,15 @@ def _special_tokens(tokenizer: Any) -> list[str]:
     return sorted({*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)} - {""})
 
 
-def _vicuna(messages: Sequence[Message], tokenizer: Any) -> list[Piece]:
+def _vicuna(messages: Sequence[Message], tokenizer: Any, tools: str | None) -> list[Piece]:
     end = tokenizer.eos_token
     if not end:
         raise ConfigError(f"the template `{VICUNA}` ends a turn with the tokenizer's end token, and it has none")
     system = VICUNA_SYSTEM
     if messages[0]["role"] == "system":
         system, messages = str(messages[0]["content"]), messages[1:]
+    if tools:
+        system += f"\n\nTools: {tools}"
     found, asked = [Piece(system, False)], ""
     separator = " "
     for message in messages:
@@ -90,17 +113,23 @@ def _calls(message: Message) -> str:
     return json.dumps(calls, ensure_ascii=False) if calls else ""
 
 
-def _of_model(messages: Sequence[Message], tokenizer: Any) -> list[Piece]:
+def _of_model(messages: Sequence[Message], tokenizer: Any, tools: str | None) -> list[Piece]:
     """By prefixes: what the template adds for an answer to the text that asks for it is the answer."""
     if not getattr(tokenizer, "chat_template", None):
         raise ConfigError(
             "the tokenizer has no chat template of its own", hint=f"train with `--template {VICUNA}`, as the paper does"
         )
 
+    try:
+        defined = json.loads(tools) if tools else None
+    except ValueError:
+        raise Unlearnable("its tools are no JSON, as the model's template needs them") from None
+
     def render(until: int, *, ask: bool) -> str:
         try:
             told = [dict(message) for message in messages[:until]]
-            return str(tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=ask))
+            text = tokenizer.apply_chat_template(told, tools=defined, tokenize=False, add_generation_prompt=ask)
+            return str(text)
         except Exception as error:  # whatever the template's own code raises of a conversation
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise Unlearnable(f"the model's template refuses it: {reason}") from None
@@ -120,3 +149,15 @@ def _of_model(messages: Sequence[Message], tokenizer: Any) -> list[Piece]:
         found += [Piece(whole[done : len(asked)], False), Piece(whole[len(asked) : end], True)]
         done = end
     return found
+
+
+def served_template(template: str, tokenizer: Any) -> str | None:
+    """The chat template that a model trained with `template` is to be asked by; None where the tokenizer has it.
+
+    A tokenizer that puts a first token in front of any text does not of a template's, so the template has it.
+    """
+    if template != VICUNA:
+        return None
+    first = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+    system = json.dumps(VICUNA_SYSTEM, ensure_ascii=False)
+    return ("{{- bos_token }}" if first else "") + _VICUNA_JINJA.replace("SYSTEM", system)

@@ -18,8 +18,8 @@ from instag.staging import label_of, ledger_counts, make_stage, stage_inputs
 from instag.vocabulary_mapping import Vocabulary, made_by, map_to_vocabulary
 
 if TYPE_CHECKING:
+    from instag.output import Output
     from instag.progress import Talk
-    from instag.run import Output
 
 
 def vocabulary_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
