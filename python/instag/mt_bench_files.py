@@ -206,8 +206,8 @@ def read_judgments(path: str | Path, questions: Sequence[Question], model: str |
         told_models[name] += 1
         if model is not None and name != model:
             continue
-        read = isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score)
-        if not read or turn not in (1, TURNS):
+        number_told = isinstance(score, int | float) and not isinstance(score, bool)
+        if score is None or not number_told or not math.isfinite(score) or turn not in (1, TURNS):
             raise DataError(f"{where}: turn {turn!r} has the score {score!r}", hint=_JUDGMENT_HINT)
         if own not in categories:
             raise DataError(f"{where}: no question has the id {own}", hint="name the questions it was made with")
