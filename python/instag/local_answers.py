@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +13,7 @@ from instag.asking import Failure
 from instag.completions import Again, Ask, Message, Usage
 from instag.errors import OutOfMemoryError
 from instag.heldout_loss import load_model
-from instag.local_models import name_or_digest
+from instag.model_files import BaseModel, longest
 from instag.tagger import Progress, ProgressHook
 from instag.templates import MODEL, Unlearnable, pieces
 
@@ -29,23 +28,11 @@ class FolderModel:
     first request has no answer in the store. Raises `ConfigError` where the folder holds no model or no tokenizer.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        store: AnswerStore,
-        *,
-        template: str,
-        device: str | None = None,
-        name: str | None = None,
-    ) -> None:
-        self._folder, self._store, self._template, self._device = Path(folder), store, template, device
-        self.name = name or self._folder.resolve().name
+    def __init__(self, model: BaseModel, store: AnswerStore, *, template: str, device: str | None = None) -> None:
+        self._folder, self._store, self._template, self._device = model.folder, store, template, device
+        self.name = model.name
+        self.identity = f"folder:{model.digest}"
         self.usage = Usage(cost_usd=0.0)
-
-    @cached_property
-    def identity(self) -> str:
-        """The digests of its weights and of its other files."""
-        return f"folder:{name_or_digest(str(self._folder))}"
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any, Any]:
@@ -79,7 +66,7 @@ class FolderModel:
         except Unlearnable as why:
             return Failure("provider", str(why))
         ids = tokenizer(prompt, add_special_tokens=self._template != MODEL)["input_ids"]
-        most = getattr(model.config, "max_position_embeddings", None)
+        most = longest(model.config.to_dict())
         room = ask.max_tokens if most is None else min(ask.max_tokens, most - len(ids))
         if room < 1:
             return Failure("too_long", f"the chat has {len(ids):,} tokens, the model takes {most:,}")

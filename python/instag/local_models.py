@@ -40,7 +40,7 @@ class _LocalModel:
     @cached_property
     def identity(self) -> str:
         """The name; for a folder the digests of its weights and of its other files, wherever it lies."""
-        return f"{self.kind}:{name_or_digest(self.name)}"
+        return f"{self.kind}:{_name_or_digest(self.name)}"
 
     @property
     def max_cosine_distance(self) -> float:
@@ -159,7 +159,7 @@ def _expanded(name: str) -> str:
     return os.path.expanduser(name)
 
 
-def name_or_digest(name: str) -> str:
+def _name_or_digest(name: str) -> str:
     """A model's name as it is; for a folder `WEIGHTS.REST`: 16 hex digits of the sha256 of either.
 
     The first tells a model wherever it was copied to (`instag.thresholds`), both together decide the vectors. What is
