@@ -49,6 +49,7 @@ def train_stage(
         inputs = stage_inputs(run, "tag", "select")
     model = base_model(said["model"])
     whole = dataclasses.asdict(settings) | (dataclasses.asdict(tagger) if tagger else {})
+    del whole["preset"]  # what it says is what decides
     inputs["model"] = model.digest
     _check_room(model, settings)
     work = Path(run.path, stage, f".checkpoints-{stage_key(stage, whole, inputs)[:16]}")
@@ -64,7 +65,7 @@ def train_stage(
         if not run.is_current(stage, settings=whole, inputs=inputs):
             make_aside(make)
         return {"run": str(run.path), "stage": stage}
-    told = dataclasses.asdict(speed) | {"model": model.name}
+    told = dataclasses.asdict(speed) | {"model": model.name, "preset": settings.preset}
     return make_stage(run, stage, whole, inputs, make, talk, told)
 
 
