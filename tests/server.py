@@ -28,6 +28,7 @@ from time import time
 from typing import Any
 
 from server_batches import Batches
+from server_judging import answered, judged
 
 TAGS = [f"{verb} {noun}" for verb in ("Write", "Explain", "Fix", "Compare") for noun in ("Code", "Text", "Law", "Food")]
 PAGE = "<!DOCTYPE html><html><body><h1>It works!</h1></body></html>"
@@ -43,7 +44,7 @@ class Settings:
     faults: dict[str, float] = field(default_factory=dict)
     times: int = 1
     # What the model says, for ever: refusal, refused-text, prose, truncated, content_filter, empty, fenced, prefixed,
-    # strings, too_long (400), filtered (400)
+    # strings, too_long (400), filtered (400); of a judge see server_judging.py
     replies: dict[str, float] = field(default_factory=dict)
     status: int = 0  # answers everything with this
     says: str = ""  # at the end of every error and page
@@ -59,6 +60,7 @@ class Settings:
     model: str = ""  # the only model there is
     answer_model: str = ""  # the model replies name
     rejects: list[str] = field(default_factory=list)  # what is no parameter here: json_schema, temperature, ...
+    role: str = "tagger"  # model: it answers; judge: it grades answers, or compares two
     seed: int = 0
     no_batches: bool = False  # 404 for files and batches
     batch_seconds: float = 0.2  # that a batch takes
@@ -257,7 +259,13 @@ class Server:
         return send(writer, 200, completion, compress=fault == "gzip")
 
     def completion(self, asked: dict[str, Any], form: dict[str, Any], key: str, kind: str | None) -> dict[str, Any]:
-        text, refusal, finish = say(tags_of(asked["messages"][-1]["content"]), kind, form)
+        last = asked["messages"][-1]["content"]
+        if self.settings.role == "judge":
+            text, refusal, finish = judged(last, kind)
+        elif self.settings.role == "model":
+            text, refusal, finish = answered(last), None, "stop"
+        else:
+            text, refusal, finish = say(tags_of(last), kind, form)
         return {
             "id": f"chatcmpl-{key[:12]}",
             "object": "chat.completion",

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from instag import cli_agree, cli_experiment, cli_train  # noqa: F401 - they register their commands
+from instag import cli_agree, cli_evaluate, cli_experiment, cli_train  # noqa: F401 - they register their commands
 from instag.commands import cli, finish
 from instag.errors import InstagError
 from instag.flags import CALIBRATE, NORMALIZE, SELECT, TAG, said, with_flags

@@ -174,7 +174,7 @@ def sample_losses(
 
     from instag.progress import Talk
 
-    torch, model, tokenizer = _loaded(model_folder, device)
+    torch, model, tokenizer = load_model(model_folder, device)
     if encode is None:
 
         def encode(messages: Messages) -> tuple[Sequence[int], Sequence[int]]:
@@ -221,7 +221,7 @@ def _loss(torch: Any, model: Any, ids: Sequence[int], labels: Sequence[int]) -> 
     return len(wanted), float(losses.double().sum())
 
 
-def _loaded(folder: str | Path, device: str | None) -> tuple[Any, Any, Any]:
+def load_model(folder: str | Path, device: str | None = None) -> tuple[Any, Any, Any]:
     """torch, the model on its device, and its tokenizer; from a folder alone, nothing is fetched."""
     path = Path(folder)
     if not (path / "config.json").is_file():
@@ -230,7 +230,7 @@ def _loaded(folder: str | Path, device: str | None) -> tuple[Any, Any, Any]:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
     except ImportError as error:
-        raise ConfigError(f"held-out loss needs `{error.name}`", hint='pip install "instag[train]"') from None
+        raise ConfigError(f"a model in a folder needs `{error.name}`", hint='pip install "instag[train]"') from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:

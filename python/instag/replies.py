@@ -67,6 +67,20 @@ class Reply:
     reason: str | None = None
 
 
+def without_thought(text: str) -> str:
+    """A reply without what a model that thinks aloud says first."""
+    return _THOUGHT.sub("", text, count=1) if "</think" in text else text
+
+
+def is_refusal(text: str) -> bool:
+    """Whether a text begins as a model's refusal does.
+
+    >>> is_refusal("I'm sorry, but I can't assist with that request."), is_refusal("Rating: [[5]]")
+    (True, False)
+    """
+    return _REFUSAL.match(text) is not None
+
+
 def parse(text: str | None, *, finish_reason: str | None = None, refusal: str | None = None) -> Reply:
     r"""The tags of one raw reply, in its order, the first of equal tags kept. Never raises.
 
@@ -87,11 +101,11 @@ def parse(text: str | None, *, finish_reason: str | None = None, refusal: str | 
         return Reply(reason="content_filter")
     if text is None or not text.strip():
         return Reply(reason="truncated" if finish_reason == "length" else "empty")
-    text = _THOUGHT.sub("", text, count=1) if "</think" in text else text
+    text = without_thought(text)
     reply = _read_strict(text) or _read_tolerant(text)
     if finish_reason == "length":
         return Reply(reply.tags, "truncated")
-    if reply.reason == "not_json" and _REFUSAL.match(text):
+    if reply.reason == "not_json" and is_refusal(text):
         return Reply(reason="refused")
     return reply
 
@@ -119,14 +133,14 @@ def parse_labels(
         given = ((tag if tag in labels else folded.get(tag.casefold()), said) for tag, said in reply.tags)
         known = _distinct((label, said) for label, said in given if label is not None)
         return Reply(known, reply.reason if known or not reply.tags else "wrong_shape")
-    text = _MEMBER.sub(",", _THOUGHT.sub("", text, count=1))
+    text = _MEMBER.sub(",", without_thought(text))
     items = (item.strip(" \t.-") for item in _LABEL_EDGE.split(text))
     found = tuple((item, "") for item in dict.fromkeys(items) if item in labels)
     if reply.reason == "truncated":
         return Reply(found, "truncated")
     if found:
         return Reply(found)
-    return Reply(reason="refused" if _REFUSAL.match(text) else "wrong_shape")
+    return Reply(reason="refused" if is_refusal(text) else "wrong_shape")
 
 
 def _read_strict(text: str) -> Reply | None:

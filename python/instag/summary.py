@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from instag.evaluate_summary import tell_evaluate
 from instag.progress import Talk, shown
 
 _SHOWN = 40  # files or sources, before a line says how many more there are
@@ -205,4 +206,5 @@ _TELL: dict[str, Callable[[Mapping[str, Any], Talk], None]] = {
     "tagger": _tagger,
     "train": _train,
     "train_tagger": _train,
+    "evaluate": tell_evaluate,
 }

@@ -1,0 +1,85 @@
+"""What a person is told about an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from instag.progress import Talk, counted, shown
+
+
+def tell_evaluate(counts: Mapping[str, Any], talk: Talk) -> None:
+    """Who judged whom, the scores by turn and category, what could not be read, and the loss on what was held out."""
+    if "questions" in counts:
+        _tell_judging(counts, talk)
+    if "scores" in counts:
+        _tell_scores(counts, talk)
+    if "pairwise" in counts:
+        _tell_pairs(counts, talk)
+    if "heldout" in counts:
+        _tell_held_out(counts["heldout"], talk)
+
+
+def _tell_judging(counts: Mapping[str, Any], talk: Talk) -> None:
+    replied = counts.get("judge_model")
+    as_told = "" if replied is None or replied == counts["judge"] else f" (replies are by {shown(replied)})"
+    days = "" if not counts.get("judged") else f", {' to '.join(dict.fromkeys(counts['judged']))}"
+    whom = shown(counts["model"]) + (f" against {shown(counts['against'])}" if "against" in counts else "")
+    talk.line(f"  {whom}, judged by {shown(counts['judge'])}{as_told}{days}")
+    talk.line(
+        f"  {counted(counts['questions'], 'question')}, {counted(counts['judgments'], 'judgment')}: "
+        f"{counts['unread']:,} could not be read"
+    )
+    for reason, count in counts.get("unread_by_reason", {}).items():
+        talk.line(f"    {reason}: {count:,}")
+    if counts.get("failed"):
+        talk.line("  the same command asks again for what got no reply")
+    elif counts["unread"] and "asked" in counts:
+        talk.line("  `--retry-unread` asks again for those; see unread.parquet")
+    if "asked" in counts:
+        tokens = counts["prompt_tokens"] + counts["completion_tokens"]
+        talk.line(f"  {counts['asked']:,} requests ({tokens:,} tokens); {counts['reused']:,} answers stood already")
+
+
+def _tell_scores(counts: Mapping[str, Any], talk: Talk) -> None:
+    rows = []
+    for row in counts["scores"]:
+        told = [row["samples"], row["unread"], row["mean"], row["se"], _between(row), row["repeats_sd"]]
+        rows.append([_name(row), *told])
+    header = ["score, 1 to 10", "judgments", "unread", "mean", "standard error", "95 %", "sd of repeats"]
+    talk.table(header, rows)
+
+
+def _tell_pairs(counts: Mapping[str, Any], talk: Talk) -> None:
+    names = ("games", "unread", "wins", "ties", "losses", "inconsistent")
+    rows = [[_name(row), *(row[name] for name in names), _share(row), _between(row)] for row in counts["pair_scores"]]
+    talk.table(["both orders", *names, "win rate, ties half", "95 %"], rows)
+
+
+def _tell_held_out(held: Mapping[str, Any], talk: Talk) -> None:
+    rows = [["all", held], ["every tag seen", held["seen"]], ["a tag unseen", held["unseen"]]]
+    talk.table(
+        [f"held-out loss of {shown(held['model'])}", "samples", "tokens", "nats a token", "95 %"],
+        [[name, row["samples"], row["tokens"], _figure(row["loss"], 4), _between(row, 4)] for name, row in rows],
+    )
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    if row["category"] is not None:
+        return str(row["category"])
+    return "all" if row["turn"] is None else f"turn {row['turn']}"
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    return "-" if row["win_rate"] is None else f"{row['win_rate']:.1%}"
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _between(row: Mapping[str, Any], digits: int = 2) -> str:
+    """An interval, to the right of what it is of."""
+    if row["low"] is None:
+        return "-"
+    return f"{row['low']:.{digits}f} to {row['high']:.{digits}f}"
