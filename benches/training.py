@@ -2,8 +2,8 @@
 
 Prints the table of docs/training.md, "On real data". Nothing is fetched, so the model to begin from is made here: a
 LLaMA of a million parameters and its tokenizer, trained as a language model on a fifth of the pool's conversations,
-which no cell ever sees again. The rest is tagged by `keyphrase`, 20 tags and 500 samples are held out (`instag split`), and
-every cell trains from that model on one budget of tokens. Judged by the held-out loss alone: there is no endpoint here.
+which no cell ever sees again. The rest is tagged by `keyphrase`, 20 tags and 500 samples are held out (`instag split`),
+and every cell trains from that model on one budget of tokens. Judged by the held-out loss alone: there is no endpoint here.
 About an hour on two cores; what stands is not made again.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from instag import cli
 from instag.model_files import base_model
 from instag.progress import Talk
-from instag.train_data import TrainData
+from instag.train_data import TrainData, longest_first
 from instag.train_settings import TrainSpeed, train_settings
 from instag.training import Places, train
 
@@ -49,7 +49,7 @@ learning_rate = 1e-3
 max_tokens = {max_tokens}
 [evaluate]
 holdout = "world/split"
-max_tokens = {max_tokens}
+heldout_tokens = {max_tokens}
 """
 
 
@@ -123,7 +123,7 @@ def made_base(out: Path, folder: Path) -> None:
 
     data = TrainData(ids, ids, pl.DataFrame(schema={"number": pl.Int64, "reason": pl.String}), 0)
     settings = train_settings({"batch": 32, "learning_rate": 3e-3, "max_tokens": MAX_TOKENS})
-    order = np.arange(len(ids))
+    order = longest_first(np.arange(len(ids)), data.tokens, settings.batch)
     places = Places(out / "base-checkpoints", folder, folder)
     trained = train(base_model(str(random)), tokenizer, data, order, settings, TrainSpeed(), places, Talk())
     print(f"base: {trained.counts['parameters']:,} parameters, loss {trained.counts['last_loss']:.3f}")
