@@ -1,5 +1,6 @@
-# One command for each thing to be done. Everything is made in this checkout: `.venv`, `target`, `dist`, `demo-run`.
+# One command for each thing to be done. Everything is made in this checkout: `.venv`, `target`, `dist`, `demo-run`, `.venv-train`.
 VENV ?= .venv
+TRAIN_VENV ?= .venv-train
 PYTHON ?= python3
 
 BIN := $(VENV)/bin
@@ -11,10 +12,10 @@ MATURIN := env -u CONDA_PREFIX PIP_QUIET=1 VIRTUAL_ENV="$(abspath $(VENV))" $(BI
 RUST_SOURCES := $(shell find rust -type f)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint fmt bench demo wheel clean
+.PHONY: help setup build test test-train lint fmt bench demo wheel clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.setup ## make .venv with everything to build and test (again where pyproject.toml changed)
 
@@ -23,6 +24,14 @@ build: $(VENV)/.built ## compile the core and install instag into .venv, editabl
 test: lint ## all lints, then all tests of the core and of the package
 	$(CARGO) test --locked
 	$(PY) -m pytest
+
+# Torch in a build for CPUs alone is a tenth of the one that brings CUDA; uv knows where it is.
+test-train: build ## the tests that train and run models, in .venv-train (or TRAIN_PYTHON=..., a Python that has the extra)
+	@if [ -n "$(TRAIN_PYTHON)" ] || $(MAKE) --no-print-directory $(TRAIN_VENV)/.setup; then \
+	  PYTHONPATH=python "$(or $(TRAIN_PYTHON),$(TRAIN_VENV)/bin/python)" -m pytest -m train; \
+	else \
+	  echo "SKIPPED: test-train: a CPU build of torch could not be installed (see above)"; \
+	fi
 
 lint: build ## cargo fmt and clippy, ruff, mypy --strict, and the stub held against the extension
 	cargo fmt --check
@@ -54,7 +63,7 @@ wheel: setup ## one abi3 wheel for this platform, in dist/
 	$(MATURIN) build --release --locked --out dist
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) target dist demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TRAIN_VENV) target dist demo-run .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find python -name '_core*.so' -delete
 
 $(PY):
@@ -74,6 +83,13 @@ $(VENV)/.setup: pyproject.toml | $(PY)
 	@command -v c++ >/dev/null || echo "note: no C++ compiler (\`c++\`) on the PATH; hnswlib needs one (apt-get install g++)" >&2
 	@$(PY) -m pip install --quiet hnswlib 2>$(VENV)/hnswlib.log || \
 	  echo "note: hnswlib could not be built (see $(VENV)/hnswlib.log): \`--neighbors hnsw\` is missing, exact neighbors serve" >&2
+	@touch $@
+
+$(TRAIN_VENV)/.setup: pyproject.toml | $(PY)
+	$(PY) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --upgrade "pip>=25.1" uv
+	UV_HTTP_TIMEOUT=20 UV_HTTP_RETRIES=1 $(TRAIN_VENV)/bin/uv pip install --quiet --python $(TRAIN_VENV)/bin/python \
+	  --torch-backend cpu --requirement pyproject.toml --extra train --extra pictures --group test
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.setup $(RUST_SOURCES) Cargo.toml Cargo.lock

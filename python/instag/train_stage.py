@@ -49,6 +49,7 @@ def train_stage(
         inputs = stage_inputs(run, "tag", "select")
     model = base_model(said["model"])
     whole = dataclasses.asdict(settings) | (dataclasses.asdict(tagger) if tagger else {})
+    del whole["preset"]  # what it says is what decides
     inputs["model"] = model.digest
     _check_room(model, settings)
     work = Path(run.path, stage, f".checkpoints-{stage_key(stage, whole, inputs)[:16]}")
@@ -64,7 +65,7 @@ def train_stage(
         if not run.is_current(stage, settings=whole, inputs=inputs):
             make_aside(make)
         return {"run": str(run.path), "stage": stage}
-    told = dataclasses.asdict(speed) | {"model": model.name}
+    told = dataclasses.asdict(speed) | {"model": model.name, "preset": settings.preset}
     return make_stage(run, stage, whole, inputs, make, talk, told)
 
 
@@ -105,14 +106,17 @@ def _make(
     talk: Talk,
 ) -> None:
     from instag.pictures import MISSING, line_picture
-    from instag.train_data import train_data, training_order
+    from instag.train_data import longest_first, train_data, training_order
     from instag.training import Places, train
 
     tokenizer = read_tokenizer(model)
     told, named = _of_tagger(run, tagger) if tagger else _of_selection(run)
     with talk.bar("tokens", total=len(named), unit="conversation") as advance:
         data = train_data(told, tokenizer, settings, advance)
-    order = training_order(data.tokens, epochs=settings.epochs, token_budget=settings.token_budget, seed=settings.seed)
+    order = training_order(
+        data.tokens, epochs=settings.epochs, token_budget=settings.token_budget, seed=settings.seed
+    )
+    order = longest_first(order, data.tokens, settings.batch)
     _tell(data, order, settings, talk)
     skipped = data.skipped["number"].to_list()
     out.table("skipped", named[skipped].with_columns(data.skipped["reason"]))
