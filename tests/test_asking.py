@@ -59,3 +59,17 @@ def test_a_lost_cancellation_does_not_keep_it_waiting(seed: int) -> None:
 
     assert ends(work)
     assert "the disk is full" in str(told[0])
+
+
+def test_what_was_fed_right_before_the_end_is_asked() -> None:
+    async def at_once(_: Endpoint, request: Request) -> Answer:
+        return Answer(request.key, "[]", None, "stop", "m", 1, 1, "2026-01-01T00:00:00Z")
+
+    for _ in range(30):
+        endpoint = Endpoint("http://127.0.0.1:9/v1")
+        with AnswerStore(None) as store:
+            with Asking(
+                store, endpoint, at_once, lambda _: None, spending=Spending(None), max_failure_rate=0.1
+            ) as asking:
+                asking.feed(Request(bytes([at]), "") for at in range(9))
+            assert len(store) == 9

@@ -89,7 +89,7 @@ def test_show_tells_of_it(evaluate: Any, serve: Serve, instag: Instag, tmp_path:
     evaluate(serve(role="judge"))
     said = instag("show", tmp_path / "run")
     assert said.code == 0
-    assert "M, judged by J (replies are by J-2024-07-18), 20" in said.err
+    assert "M (replies are by M-2024-07-18), judged by J (replies are by J-2024-07-18), 20" in said.err
     assert "12 questions, 72 judgments: 0 could not be read" in said.err
 
 

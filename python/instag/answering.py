@@ -33,13 +33,15 @@ _LISTED = 9
 class Spoken:
     """A model's answers to one question: a text a turn, or None and the reason why there is none.
 
-    `cut` tells which were cut at the limit of tokens; `finished` when the last one was given.
+    `cut` tells which were cut at the limit of tokens; `finished` when the last one was given; `by` who gave them, as
+    the replies say.
     """
 
     texts: tuple[str | None, ...]
     reasons: tuple[str | None, ...]
     cut: tuple[bool, ...]
     finished: str | None = None
+    by: tuple[str, ...] = ()
 
 
 def answer_questions(
@@ -117,7 +119,8 @@ def _spoken(question: Question, replies: Sequence[Answer | Failure]) -> Spoken:
         reasons.append(reply.reason if isinstance(reply, Failure) else "turn_before" if reply is None else None)
     cut = [turn < len(replies) and _is_cut(replies[turn]) for turn in range(len(question.turns))]
     finished = max((reply.finished for reply in replies if isinstance(reply, Answer)), default=None)
-    return Spoken(tuple(texts), tuple(reasons), tuple(cut), finished)
+    by = tuple(sorted({reply.model for reply in replies if isinstance(reply, Answer) and reply.model}))
+    return Spoken(tuple(texts), tuple(reasons), tuple(cut), finished, by)
 
 
 def _is_cut(reply: Answer | Failure) -> bool:

@@ -113,8 +113,8 @@ class Asking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._closing, self._stopping = True, error is not None
-        self._background.call(self._nudge)
+        self._stopping = error is not None
+        self._background.call(self._close)
         try:
             self._until(self._running.done)
         except BaseException:  # Ctrl-C while the last ones are awaited; a second one ends it here
@@ -159,6 +159,11 @@ class Asking:
 
     def _take(self, found: Sequence[tuple[Request, Batch]]) -> None:
         self._waiting.extend(found)
+        self._nudge()
+
+    def _close(self) -> None:
+        """In the loop, so that what was fed right before is taken first."""
+        self._closing = True
         self._nudge()
 
     def _nudge(self) -> None:

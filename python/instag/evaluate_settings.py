@@ -39,7 +39,7 @@ class EvaluateSettings:
     repeats: int = 3
     max_tokens: int = 1024
     judge_max_tokens: int = 2048
-    heldout_tokens: int = 2048
+    heldout_tokens: int = 2048  # of a conversation, at most; fewer where the model takes fewer
     resamples: int = RESAMPLES
     seed: int = 0
 

@@ -127,8 +127,13 @@ def _kept(speed: EvaluateSpeed) -> dict[str, Any]:
 def _held_out(out: Output, folder: BaseModel, template: str, settings: EvaluateSettings, talk: Talk) -> None:
     """The table of losses by tag, and of it what a summary tells: all, seen and unseen tags."""
     from instag.heldout_loss import heldout_loss, read_held_out
+    from instag.model_files import longest, read_config
 
     assert settings.holdout is not None
+    most = longest(read_config(folder))
+    tokens = settings.heldout_tokens if most is None else min(settings.heldout_tokens, most)
+    if tokens < settings.heldout_tokens:
+        out.notes.append(f"held-out conversations are cut at {tokens:,} tokens: the model takes no more")
     held = read_held_out(settings.holdout)
     table = heldout_loss(
         folder.folder,
@@ -136,7 +141,7 @@ def _held_out(out: Output, folder: BaseModel, template: str, settings: EvaluateS
         held.tags,
         seen=held.seen,
         template=template,
-        max_tokens=settings.heldout_tokens,
+        max_tokens=tokens,
         resamples=settings.resamples,
         seed=settings.seed,
         talk=talk,

@@ -21,11 +21,10 @@ def tell_evaluate(counts: Mapping[str, Any], talk: Talk) -> None:
 
 
 def _tell_judging(counts: Mapping[str, Any], talk: Talk) -> None:
-    replied = counts.get("judge_model")
-    as_told = "" if replied is None or replied == counts["judge"] else f" (replies are by {shown(replied)})"
     days = "" if not counts.get("judged") else f", {' to '.join(dict.fromkeys(counts['judged']))}"
-    whom = shown(counts["model"]) + (f" against {shown(counts['against'])}" if "against" in counts else "")
-    talk.line(f"  {whom}, judged by {shown(counts['judge'])}{as_told}{days}")
+    whom = _replied(counts["model"], counts.get("answered_by"))
+    whom += f" against {shown(counts['against'])}" if "against" in counts else ""
+    talk.line(f"  {whom}, judged by {_replied(counts['judge'], counts.get('judge_model'))}{days}")
     talk.line(
         f"  {counted(counts['questions'], 'question')}, {counted(counts['judgments'], 'judgment')}: "
         f"{counts['unread']:,} could not be read"
@@ -38,7 +37,15 @@ def _tell_judging(counts: Mapping[str, Any], talk: Talk) -> None:
         talk.line("  `--retry-unread` asks again for those; see unread.parquet")
     if "asked" in counts:
         tokens = counts["prompt_tokens"] + counts["completion_tokens"]
-        talk.line(f"  {counts['asked']:,} requests ({tokens:,} tokens); {counts['reused']:,} answers stood already")
+        usd = "" if not counts["cost_usd"] else f", ${counts['cost_usd']:,.4f}"
+        stood = f"{counted(counts['reused'], 'answer')} stood already"
+        talk.line(f"  {counted(counts['asked'], 'request')} ({tokens:,} tokens{usd}); {stood}")
+
+
+def _replied(asked: str, replied: str | None) -> str:
+    """A model by the name it was asked by, and the one in its replies where that is another."""
+    other = replied and replied != asked and not replied.startswith("folder:")
+    return f"{shown(asked)} (replies are by {shown(str(replied))})" if other else shown(asked)
 
 
 def _tell_scores(counts: Mapping[str, Any], talk: Talk) -> None:

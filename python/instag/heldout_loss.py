@@ -229,8 +229,10 @@ def load_model(folder: str | Path, device: str | None = None) -> tuple[Any, Any,
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise ConfigError(f"a model in a folder needs `{error.name}`", hint='pip install "instag[train]"') from None
+    disable_progress_bar()  # of reading the weights: it would stand on stderr whatever was asked for
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -202,7 +202,8 @@ def _write_answers(out: Output, questions: Sequence[Question], spoken: Mapping[i
             file.write(answer_line(question.id, name, said.texts, said.finished))
     failed = Counter(reason for said in spoken.values() for reason in said.reasons if reason is not None)
     cut = sum(sum(said.cut) for said in spoken.values())
-    out.counts |= {"answers_failed": dict(sorted(failed.items())), "answers_cut": cut}
+    by = ", ".join(sorted({model for said in spoken.values() for model in said.by}))
+    out.counts |= {"answered_by": by, "answers_failed": dict(sorted(failed.items())), "answers_cut": cut}
     if failed:
         told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(failed.items()))
         out.notes.append(f"the model gave no answer to {counted(failed.total(), 'turn')}: {told}")
@@ -319,3 +320,4 @@ def _tell_cost(out: Output, models: Sequence[ChatModel]) -> None:
         out.counts[name] = sum(getattr(usage, name) for usage in usages)
     costs = [usage.cost_usd for usage in usages if usage.cost_usd is not None or usage.asked]
     out.cost_usd = None if None in costs else sum(cost for cost in costs if cost is not None)
+    out.counts["cost_usd"] = out.cost_usd
