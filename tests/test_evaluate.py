@@ -168,7 +168,7 @@ def test_a_kill_repeats_at_most_what_was_in_flight(
     serve: Serve, questions: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
     model, judge = serve(role="model", latency=0.05), serve(role="judge", latency=0.1, capacity=4)
-    command = [sys.executable, "-m", "instag.cli", "evaluate", tmp_path / "run", "--mt-bench", questions]
+    command = [sys.executable, "-m", "instag.cli", "evaluate", str(tmp_path / "run"), "--mt-bench", str(questions)]
     command += ["--model", "M", "--base-url", model.base_url, "--judge", "J", "--judge-base-url", judge.base_url]
     command += ["--concurrency", "4", "--json"]
     started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
