@@ -44,7 +44,10 @@ EVALUATE: dict[str, dict[str, Any]] = {
     "judgments_file": {"metavar": "FILE", "help": "Judgments that stand already, in FastChat's form: only scores."},
     "mode": {"type": click.Choice(MODES), "help": "Grades from 1 to 10 (single, default), or pairwise."},
     "against": {"metavar": "FILE", "help": "For pairwise: the other model's answers, in FastChat's form."},
-    "people": {"metavar": "FILE", "help": "For pairwise: what people chose, as in MT-Bench's human judgments."},
+    "people": {
+        "metavar": "FILE",
+        "help": "With pairwise or --compare: what people chose, as in MT-Bench's human judgments; how far they agree.",
+    },
     "repeats": {"type": click.IntRange(1), "metavar": "N", "help": "How often each answer is judged (default 3)."},
     "max_tokens": {"type": click.IntRange(1), "metavar": "N", "help": "Of an answer, at most (default 1024)."},
     "judge_max_tokens": {"type": click.IntRange(1), "metavar": "N", "help": "Of a judgment (default 2048)."},
@@ -105,8 +108,8 @@ def evaluate(run: str | None, compare: tuple[str, str] | None, as_json: bool, qu
     """  # noqa: D301 - click reads the backspace
     talk, given = Talk(quiet=quiet), said(options, EVALUATE)
     if compare is not None:
-        if run is not None or set(given) - {"resamples", "seed"}:
-            raise click.UsageError("`--compare` takes two runs, and `--resamples` and `--seed` alone")
+        if run is not None or set(given) - {"people", "resamples", "seed"}:
+            raise click.UsageError("`--compare` takes two runs, and `--people`, `--resamples`, `--seed` alone")
         from instag.evaluate_compare import compare_command
 
         finish(compare_command(*compare, talk, **given), as_json)

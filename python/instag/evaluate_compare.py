@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from instag.bootstrap import RESAMPLES
 from instag.errors import ArtifactError, DataError
+from instag.evaluate_summary import tell_people
+from instag.progress import counted
 from instag.run import Run
 
 if TYPE_CHECKING:
@@ -19,14 +21,23 @@ _SAME = {"prompts": "the judge's prompts", "judge_max_tokens": "the length of ju
 
 
 def compare_command(
-    path_a: str | Path, path_b: str | Path, talk: Talk, *, resamples: int = RESAMPLES, seed: int = 0
+    path_a: str | Path,
+    path_b: str | Path,
+    talk: Talk,
+    *,
+    people: str | Path | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Compares the judgments of two runs, tells the table, and gives the summary that `--json` prints.
+
+    With `people`, a file of their votes, also how far they agree with which of two grades is higher.
 
     Raises `ArtifactError` where one of them was not judged answer by answer, `DataError` where they were judged
     differently (another judge, other prompts, other questions or references) or share no question.
     """
     from instag.comparing import compare
+    from instag.human_agreement import agreement, read_people, verdicts_of_scores
 
     a, b = (_judged(Run(path)) for path in (path_a, path_b))
     _check_same(a, b, (str(path_a), str(path_b)))
@@ -36,8 +47,13 @@ def compare_command(
     for side, each, name in zip("AB", (a, b), names, strict=True):
         talk.line(f"  {side}: {each['counts']['model']} ({name}), judged by {each['counts']['judge']}")
     _tell(table, talk)
-    models = [each["counts"]["model"] for each in (a, b)]
-    return {"stage": "compare", "runs": list(names), "models": models, "table": table.to_dicts()}
+    models = str(a["counts"]["model"]), str(b["counts"]["model"])
+    found: dict[str, Any] = {"stage": "compare", "runs": list(names), "models": list(models), "table": table.to_dicts()}
+    if people is not None:
+        ours = verdicts_of_scores(a["judgments"], b["judgments"], models)
+        found["people"] = agreement(ours, read_people(people), resamples=resamples, seed=seed).to_dicts()
+        tell_people(found["people"], talk)
+    return found
 
 
 def _judged(run: Run) -> dict[str, Any]:
@@ -71,11 +87,17 @@ def _digests(manifest: dict[str, Any], what: str) -> list[str]:
 
 
 def _tell(table: pl.DataFrame, talk: Talk) -> None:
-    rows = [[_cell(name, value) for name, value in row.items()] for row in table.to_dicts()]
-    talk.table(table.columns, rows)
+    header = ["A - B", "pairs", "A", "B", "difference", "95 %", "p", "wins", "ties", "losses"]
+    talk.table(header, [_row(row) for row in table.to_dicts()])
+    if left_out := table["left_out"][0]:
+        talk.line(f"  {counted(left_out, 'answer')} without a grade on one side left out")
 
 
-def _cell(name: str, value: Any) -> Any:
-    if isinstance(value, float):
-        return f"{value:.4f}" if name == "p" or name.startswith("p_") else f"{value:+.2f}" if "diff" in name else value
-    return value
+def _row(row: dict[str, Any]) -> list[Any]:
+    name = row["category"] or ("all" if row["turn"] is None else f"turn {row['turn']}")
+    figures = [name, row["pairs"], row["mean_a"], row["mean_b"]]
+    if row["difference"] is None:
+        return [*figures, None, None, None, 0, 0, 0]
+    between = "-" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}"
+    told = [f"{row['difference']:+.2f}", between, f"{row['p']:.4f}"]
+    return [*figures, *told, row["wins"], row["ties"], row["losses"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from instag.progress import Talk, counted, shown
@@ -16,6 +16,8 @@ def tell_evaluate(counts: Mapping[str, Any], talk: Talk) -> None:
         _tell_scores(counts, talk)
     if "pairwise" in counts:
         _tell_pairs(counts, talk)
+    if "people" in counts:
+        tell_people(counts["people"], talk)
     if "heldout" in counts:
         _tell_held_out(counts["heldout"], talk)
 
@@ -61,6 +63,15 @@ def _tell_pairs(counts: Mapping[str, Any], talk: Talk) -> None:
     names = ("games", "unread", "wins", "ties", "losses", "inconsistent")
     rows = [[_name(row), *(row[name] for name in names), _share(row), _between(row)] for row in counts["pair_scores"]]
     talk.table(["both orders", *names, "win rate, ties half", "95 %"], rows)
+
+
+def tell_people(rows: Sequence[Mapping[str, Any]], talk: Talk) -> None:
+    """How far the judge agrees with people; S1 is with ties, S2 without."""
+    told = []
+    for row in rows:
+        share = "-" if row["share"] is None else f"{row['share']:.1%}"
+        told.append([row["who"], row["setup"], row["turn"] or "both", row["votes"], share, _between(row)])
+    talk.table(["agreement", "setup", "turn", "votes", "the same", "95 %"], told)
 
 
 def _tell_held_out(held: Mapping[str, Any], talk: Talk) -> None:

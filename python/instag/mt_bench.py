@@ -15,6 +15,7 @@ from instag.completions import JUDGE, MODEL, ChatModel, EndpointModel, Usage
 from instag.endpoint import Endpoint, read_key
 from instag.errors import ConfigError
 from instag.evaluate_settings import EvaluateSettings, EvaluateSpeed
+from instag.human_agreement import agreement, read_people
 from instag.judge_prompts import JudgePrompts, judge_prompts
 from instag.judging import (
     Asked,
@@ -68,6 +69,7 @@ class Bench:
     spoken: tuple[str, dict[int, Spoken]] | None = None  # answers that stand already
     against: tuple[str, dict[int, Spoken]] | None = None
     judged: Judged | None = None  # judgments that stand already
+    people: pl.DataFrame | None = None  # their votes
 
 
 def read_bench(settings: EvaluateSettings) -> Bench:
@@ -92,7 +94,8 @@ def read_bench(settings: EvaluateSettings) -> Bench:
         ("people", settings.people),
     ):
         files += [] if path is None else [(what, Path(path))]
-    return Bench(questions, files, prompts, references, spoken, against)
+    people = None if settings.people is None else read_people(settings.people)
+    return Bench(questions, files, prompts, references, spoken, against, people=people)
 
 
 def make_mt_bench(
@@ -139,6 +142,8 @@ def make_mt_bench(
                 other, said = bench.against
                 pairs = judge_pairs(bench.questions, spoken, said, *told, **how)
                 _write_pairs(out, pairs, (name, other), settings)
+                if bench.people is not None:
+                    _write_people(out, pairs, (name, other), bench.people, settings)
         _tell_cost(out, [each for each in (model, judge) if each is not None])
     out.notes += [note for each in (model, judge) if isinstance(each, EndpointModel) for note in each.notes]
 
@@ -273,6 +278,25 @@ def _write_pairs(
     out.counts |= {"pairwise": whole, "pair_scores": told}
     if whole["unread"]:
         out.notes.append(f"{counted(whole['unread'], 'comparison')} without two verdicts: see unread.parquet")
+
+
+def _write_people(
+    out: Output,
+    pairs: Sequence[PairJudgment],
+    names: tuple[str, str],
+    people: pl.DataFrame,
+    settings: EvaluateSettings,
+) -> None:
+    import polars as pl
+
+    from instag.pair_scores import pairs_frame
+
+    winner = pl.col("winner").replace({"model_1": "model_a", "model_2": "model_b"})
+    sides = (pl.lit(name).alias(f"model_{side}") for side, name in zip("ab", names, strict=True))
+    ours = pairs_frame(pairs).select("question_id", "turn", *sides, winner)
+    table = agreement(ours, people, resamples=settings.resamples, seed=settings.seed)
+    out.table("people", table)
+    out.counts["people"] = table.to_dicts()
 
 
 def _write_lines(out: Output, lines: Iterator[str]) -> None:
