@@ -162,7 +162,8 @@ class EndpointModel:
             ) as asking,
         ):
             asking.reused = total - len(asks)
-            asking.feed(Request(key, "", sized(each) + TOKENS_A_REQUEST) for key, each in asks.items())
+            asks_fed = (Request(key, "", sized(each) + TOKENS_A_REQUEST) for key, each in asks.items())
+            asking.wait(asking.feed(asks_fed), backlog=0)
         return asking.failed
 
     async def _one(self, endpoint: Endpoint, key: bytes, request: Mapping[str, Any]) -> Answer:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from instag.progress import Talk
 
 # What must be the same of two evaluations for their scores to be of one scale.
-_SAME = {"judge": "the judge", "prompts": "the judge's prompts", "judge_max_tokens": "the length of judgments"}
+_SAME = {"prompts": "the judge's prompts", "judge_max_tokens": "the length of judgments"}
 
 
 def compare_command(
@@ -51,8 +51,9 @@ def _judged(run: Run) -> dict[str, Any]:
 
 
 def _check_same(a: dict[str, Any], b: dict[str, Any], names: tuple[str, str]) -> None:
-    for name, what in _SAME.items():
-        if a["settings"].get(name) != b["settings"].get(name):
+    told = [{**each["settings"], "judge": each["counts"]["judge"]} for each in (a, b)]
+    for name, what in {"judge": "the judge", **_SAME}.items():
+        if told[0].get(name) != told[1].get(name):
             raise DataError(
                 f"`{names[0]}` and `{names[1]}` were judged differently: {what} is another one",
                 hint="judge both in the same way; answers that stand are not paid for again",

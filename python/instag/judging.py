@@ -14,6 +14,7 @@ from instag.completions import Ask, ChatModel
 from instag.errors import DataError
 from instag.judge_prompts import REFERENCE_CATEGORIES, JudgePrompt, JudgePrompts
 from instag.mt_bench_files import Question, judgments_frame, pair_line, read_answers, single_line
+from instag.progress import counted
 from instag.tagger import ProgressHook
 from instag.verdicts import NO_ANSWER, read_choice, read_score
 
@@ -116,8 +117,7 @@ def read_references(
     if lacking:
         shown = ", ".join(map(str, lacking[:_LISTED])) + (", ..." if len(lacking) > _LISTED else "")
         raise DataError(
-            f"{len(lacking):,} questions are to be judged beside a reference answer and have none to every turn: "
-            f"{shown}",
+            f"there is no reference answer to every turn of {counted(len(lacking), 'question')}: {shown}",
             hint=f"`--references FILE`, or put FastChat's beside the questions, as {REFERENCE_FILE}",
         )
     return found, files
