@@ -12,8 +12,8 @@ from instag.errors import ConfigError
 from instag.evaluate_settings import EvaluateSettings, EvaluateSpeed
 from instag.train_settings import KNOWN, TrainSpeed, train_settings
 
-_FILES = ("mt_bench", "holdout", "model_folder", "answers_file", "judge_prompts", "references", "against", "people")
-_FILES += ("key_file", "judge_key_file", "answers", "prices")
+_FILES = ["mt_bench", "holdout", "model_folder", "judge_prompts", "references", "against", "people"]
+_FILES += ["key_file", "judge_key_file", "answers", "prices"]
 _OF_A_CELL = ("answers_file", "judgments_file", "model")  # what would make all cells the same
 
 
@@ -30,7 +30,7 @@ def read_stages(path: Path, tables: dict[str, Any]) -> tuple[dict[str, Any] | No
             settings_from(TrainSpeed, train)
             if not isinstance(train.get("model"), str):
                 raise ConfigError("no model to begin from is named", hint='model = "FOLDER", or a name on the hub')
-        train = _placed(path, train, ("model",))
+        train = _placed(path, train, ["model"])
     if evaluate is not None:
         known = {each.name for kind in (EvaluateSettings, EvaluateSpeed) for each in dataclasses.fields(kind)}
         check_keys(evaluate, known - set(_OF_A_CELL), f"{path}: [evaluate]")
@@ -41,7 +41,7 @@ def read_stages(path: Path, tables: dict[str, Any]) -> tuple[dict[str, Any] | No
     return train, evaluate
 
 
-def _placed(path: Path, told: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+def _placed(path: Path, told: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Paths from here on; a model's name that is no folder beside the file stays as it is."""
     placed = dict(told)
     for name in names:

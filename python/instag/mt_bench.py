@@ -270,6 +270,13 @@ def _write_pairs(
     whole = {name: value for name, value in told[0].items() if name not in ("category", "turn")}
     out.counts |= {"against": names[1], "judgments": len(frame), "unread": whole["unread"]}
     out.counts |= {"pairwise": whole, "pair_scores": told}
+    if settings.people is not None:
+        from instag.human_agreement import human_agreement, read_people
+
+        people = read_people(settings.people, names)
+        agreement = human_agreement(frame, people, resamples=settings.resamples, seed=settings.seed)
+        out.table("human_agreement", agreement)
+        out.counts["human_agreement"] = agreement.to_dicts()
     if whole["unread"]:
         out.notes.append(f"{counted(whole['unread'], 'comparison')} without two verdicts: see unread.parquet")
 
