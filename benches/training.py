@@ -3,7 +3,7 @@
 Prints the table of docs/training.md, "On real data". Nothing is fetched, so the model to begin from is made here: a
 LLaMA of a million parameters and its tokenizer, trained as a language model on a fifth of the pool's conversations,
 which no cell ever sees again. The rest is tagged by `keyphrase`, 20 tags and 500 samples are held out (`instag split`),
-and every cell trains from that model on one budget of tokens. Judged by the held-out loss alone: there is no endpoint here.
+and every cell trains from that model on one budget of tokens. Judged by the held-out loss alone: no endpoint is asked.
 About an hour on two cores; what stands is not made again.
 """
 

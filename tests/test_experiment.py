@@ -75,14 +75,19 @@ def test_a_failed_cell_is_a_row_and_the_others_go_on(pool: Path, tmp_path: Path)
         return {}
 
     made = run_experiment(
-        read(tmp_path, 'token_budget = 9\n[train]\nmodel = "m"\n[evaluate]\n'), QUIET, train=train, evaluate=scored
+        read(tmp_path, 'token_budget = 9\n[train]\nmodel = "m"\n[evaluate]\nholdout = "h"\n'),
+        QUIET,
+        train=train,
+        evaluate=scored,
     )
     assert made["failed"] == 1
     assert told == [{"model": "m", "token_budget": 9}] * 6
     failed = next(row for row in made["cells"] if row["reason"])
     assert (failed["method"], failed["reason"], failed["score"]) == ("coverage", "the judge is gone", None)
     assert failed["coverage"] > 0
-    assert {told["of"]: told["rho"] for told in made["correlations"]}["coverage"] == pytest.approx(1.0)
+    assert {told["of"]: told["rho"] for told in made["correlations"] if told["with"] == "score"}[
+        "coverage"
+    ] == pytest.approx(1.0)
     assert "the judge is gone" in as_markdown(made["cells"])
 
 
@@ -95,12 +100,35 @@ def test_an_experiment_that_was_cut_goes_on_from_there(pool: Path, tmp_path: Pat
         made.append(Path(path).name)
         return {}
 
-    experiment = read(tmp_path, "[train]\n")
+    experiment = read(tmp_path, '[train]\nmodel = "m"\n')
     with pytest.raises(KeyboardInterrupt):
         run_experiment(experiment, QUIET, train=cut)
     assert len(pl.read_parquet(tmp_path / "exp" / "cells.parquet")) == 2
     made.append("goes on")
     assert run_experiment(experiment, QUIET, train=cut)["failed"] == 0
+
+
+def test_the_model_before_its_training_is_a_cell_and_losses_are_columns(pool: Path, tmp_path: Path) -> None:
+    asked: list[tuple[str, object]] = []
+
+    def evaluate(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dict[str, Any]:
+        asked.append((Path(path).name, said.get("model_folder")))
+        loss = {"loss": 2.5, "low": 2.25, "high": 2.75, "seen": {"loss": 2.0}, "unseen": {"loss": None}}
+        return {"counts": {"heldout": loss}}
+
+    (tmp_path / "m").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / "m" / name).write_text("{}")
+    text = 'methods = ["base", "coverage"]\n[train]\nmodel = "m"\n[evaluate]\nholdout = "world/split"\n'
+    experiment = read(tmp_path, text)
+    assert experiment.evaluate == {"holdout": str(tmp_path / "world" / "split")}
+    assert experiment.train == {"model": str(tmp_path / "m")}
+    made = run_experiment(experiment, QUIET, train=lambda *_: {}, evaluate=evaluate)
+    assert made["failed"] == 0
+    assert asked == [("pool-base", str(tmp_path / "m")), ("pool-coverage-k5-seed0", None)]
+    told = as_markdown(made["cells"])
+    assert "| pool-base | - | - | - | - | 2.500 | 2.250 to 2.750 | 2.000 | - |" in told
+    assert "score" not in told
 
 
 def test_a_dry_run_makes_nothing(instag: Instag, pool: Path, tmp_path: Path) -> None:
@@ -124,6 +152,12 @@ def test_a_dry_run_makes_nothing(instag: Instag, pool: Path, tmp_path: Path) -> 
         ('runs = ["a"]', "`run` or `runs`"),
         ('train = "a"', "must be a table"),
         ("[select]\nk = 3", "unknown key `k`"),
+        ('methods = ["base"]', "`methods` has 'base'"),
+        ("[train]\nepochs = 3", r"\[train\]: no model to begin from"),
+        ("[train]\nepoch = 3", r"\[train\]: unknown key `epoch`\nhint: did you mean `epochs`"),
+        ('[train]\nmodel = "m"\nbatch = 0', r"\[train\]: `batch` is 0"),
+        ("[evaluate]", r"\[evaluate\]: there is nothing to evaluate on"),
+        ('[evaluate]\nmodel = "m"', r"\[evaluate\]: unknown key `model`"),
     ],
 )
 def test_a_config_that_can_not_be_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:

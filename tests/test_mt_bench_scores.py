@@ -1,84 +1,188 @@
-"""Scores of judgments by hand, their intervals beside a plain bootstrap, and what is said of a judge."""
+"""Scores of judgments, paired tests, agreement with people: as the slow twins have them, and known figures."""
 
 from __future__ import annotations
 
-import random
-import statistics
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from instag.mt_bench_files import judgments_frame
+import oracle_scores
+from instag import DataError
+from instag.comparing import EXACT, compare, sign_flip_p
+from instag.human_agreement import human_agreement, read_people
 from instag.mt_bench_scores import notes, scores
+from instag.radar import radar_picture
 
-Row = tuple[int, str, int, int, float | None, str | None]
+SCHEMA: dict[str, Any] = {"question_id": pl.Int64, "category": pl.String, "turn": pl.Int8, "repeat": pl.Int32}
+SCHEMA |= {"score": pl.Float64, "reason": pl.String}
+Row = dict[str, Any]
 
 
-def drawn(questions: int = 40, repeats: int = 3, unread: float = 0.1) -> list[Row]:
-    chance = random.Random(1)
-    rows: list[Row] = []
-    for question in range(questions):
-        level = chance.gauss(6, 1.5)
-        for turn in (1, 2):
-            for repeat in range(repeats):
-                score = None if chance.random() < unread else float(min(10, max(1, round(chance.gauss(level, 1)))))
-                category = ("writing", "math", "stem")[question % 3]
-                rows.append((question, category, turn, repeat, score, "no_number" if score is None else None))
+def rows_of(draw: st.DrawFn) -> list[Row]:
+    grades = st.one_of(st.none(), st.integers(1, 10).map(float))
+    rows = []
+    for question in range(draw(st.integers(1, 6))):
+        for turn in range(1, draw(st.integers(1, 2)) + 1):
+            for repeat in range(draw(st.integers(1, 3))):
+                told = {"question_id": question, "category": "ab"[question % 2], "turn": turn, "repeat": repeat}
+                grade = draw(grades)
+                rows.append({**told, "score": grade, "reason": "no_number" if grade is None else None})
     return rows
 
 
-def test_means_and_spreads_by_hand() -> None:
-    rows = drawn()
-    found = scores(judgments_frame(rows), resamples=50)
-    assert found["category"].to_list() == [None, None, None, "writing", "math", "stem"]
-    assert found["turn"].to_list() == [None, 1, 2, None, None, None]
-    for row in found.iter_rows(named=True):
-        part = [r for r in rows if row["category"] in (None, r[1]) and row["turn"] in (None, r[2])]
-        read = [(r[0], r[3], r[4]) for r in part if r[4] is not None]
-        by_repeat = [statistics.fmean(score for _, at, score in read if at == repeat) for repeat in range(3)]
-        own = [[score for at, _, score in read if at == question] for question in range(40)]
-        means = [statistics.fmean(each) for each in own if each]
-        assert (row["samples"], row["unread"]) == (len(read), len(part) - len(read))
-        assert row["mean"] == pytest.approx(statistics.fmean(by_repeat))
-        assert row["repeats_sd"] == pytest.approx(statistics.stdev(by_repeat))
-        assert row["se"] == pytest.approx(statistics.stdev(means) / len(means) ** 0.5)
+judged = st.composite(rows_of)()
 
 
-def test_the_interval_is_that_of_a_plain_bootstrap_over_questions() -> None:
-    rows = drawn(unread=0.0)
-    whole = scores(judgments_frame(rows), resamples=4000).row(0, named=True)
-    own = [statistics.fmean(r[4] for r in rows if r[0] == question and r[4] is not None) for question in range(40)]
-    chance = np.random.default_rng(5)
-    means = np.array(own)[chance.integers(0, 40, (4000, 40))].mean(axis=1)
-    assert (whole["low"], whole["high"]) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.06)
-    assert whole["low"] < whole["mean"] < whole["high"]
+def frame(rows: list[Row]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=SCHEMA)
 
 
-def test_the_order_of_rows_decides_no_figure() -> None:
-    rows = drawn()
-    mixed = sorted(rows, key=lambda row: hash((row[0] * 7919) % 101))
-    a, b = (scores(judgments_frame(each), resamples=50).sort("category", "turn") for each in (rows, mixed))
-    assert a.drop("category").equals(b.drop("category"))
+@given(judged)
+def test_scores_are_those_of_the_twin(rows: list[Row]) -> None:
+    found = scores(frame(rows), resamples=5).to_dicts()
+    groups = oracle_scores.groups(rows)
+    assert [(row["category"], row["turn"]) for row in found] == [(category, turn) for category, turn, _ in groups]
+    for row, (_, _, group) in zip(found, groups, strict=True):
+        told = oracle_scores.score(group)
+        assert {name: row[name] for name in told} == {
+            name: pytest.approx(value) if isinstance(value, float) else value for name, value in told.items()
+        }
+        assert (row["low"] is None) == (row["se"] is None)
 
 
-def test_few_judgments_have_no_spread() -> None:
-    one = scores(judgments_frame([(1, "math", 1, 0, 7.0, None)])).row(0, named=True)
-    assert (one["mean"], one["se"], one["low"], one["high"], one["repeats_sd"]) == (7.0, None, None, None, None)
-    none = scores(judgments_frame([(1, "math", 1, 0, None, "empty")])).row(0, named=True)
-    assert (none["samples"], none["unread"], none["mean"]) == (0, 1, None)
-    assert notes(judgments_frame([(1, "math", 1, 0, None, "empty")]))[-1].startswith("no judgment has a score")
+@given(judged, judged)
+def test_comparisons_are_those_of_the_twin(a: list[Row], b: list[Row]) -> None:
+    pairs = oracle_scores.pairs(a, b)
+    if not pairs:
+        with pytest.raises(DataError, match="no graded question in common"):
+            compare(frame(a), frame(b))
+        return
+    found = compare(frame(a), frame(b), resamples=5).row(0, named=True)
+    assert found["pairs"] == len(pairs)
+    assert found["difference"] == pytest.approx(sum(pairs.values()) / len(pairs))
+    told = (sum(d > 1e-9 for d in pairs.values()), sum(d < -1e-9 for d in pairs.values()))
+    assert (found["wins"], found["losses"], found["ties"]) == (*told, len(pairs) - sum(told))
+    by_question = [sum(d for (q, _), d in pairs.items() if q == question) for question in {q for q, _ in pairs}]
+    assert found["p"] == pytest.approx(oracle_scores.sign_flip_p(by_question))
+    back = compare(frame(b), frame(a), resamples=5).row(0, named=True)
+    assert (back["difference"], back["p"]) == (pytest.approx(-found["difference"]), found["p"])
 
 
-def test_what_is_said_of_a_judge() -> None:
-    same = [(q, "math", 1, r, 7.0, None) for q in (1, 2) for r in (0, 1)]
-    assert notes(judgments_frame(same)) == [
-        "the judge gave every answer the same score (7): it tells nothing apart",
+def test_many_questions_are_drawn_and_come_near_the_normal() -> None:
+    values = np.random.default_rng(3).normal(0.3, 1, 80)
+    assert len(values) > EXACT
+    z = abs(values.sum()) / np.sqrt((values**2).sum())
+    from math import erfc, sqrt
+
+    assert sign_flip_p(values, flips=20_000) == pytest.approx(erfc(z / sqrt(2)), abs=0.01)
+    assert sign_flip_p(values, seed=4) == sign_flip_p(values, seed=4)
+    assert sign_flip_p(np.full(40, 1.0), flips=999) == 1 / 1000, "never 0"
+    assert sign_flip_p(np.zeros(40)) == 1.0
+
+
+def test_the_interval_of_a_score_is_of_its_questions() -> None:
+    random = np.random.default_rng(1)
+    rows = [
+        {"question_id": q, "category": "a", "turn": t, "repeat": r, "score": float(random.integers(1, 11))}
+        for q in range(80)
+        for t in (1, 2)
+        for r in range(3)
     ]
-    deterministic = [(q, "math", 1, r, float(q), None) for q in (1, 2) for r in (0, 1)]
-    assert "every repeat gave the same scores" in notes(judgments_frame(deterministic))[0]
-    fine = [(q, "math", 1, r, float(q + r), None) for q in (1, 2) for r in (0, 1)]
-    assert notes(judgments_frame(fine)) == []
-    broken = judgments_frame([*fine, (3, "math", 1, 0, None, "two_numbers"), (3, "math", 1, 1, None, "empty")])
-    assert notes(broken) == ["2 of 6 judgments without a score, counted nowhere: empty 1, two_numbers 1"]
-    assert isinstance(scores(broken), pl.DataFrame)
+    told = scores(frame(rows), resamples=4000).row(0, named=True)
+    assert told["low"] == pytest.approx(told["mean"] - 1.96 * told["se"], abs=0.05)
+    assert told["high"] == pytest.approx(told["mean"] + 1.96 * told["se"], abs=0.05)
+
+
+def test_notes_of_a_judge_that_says_little() -> None:
+    same = [{"question_id": q, "category": "a", "turn": 1, "repeat": 0, "score": 7.0} for q in range(3)]
+    assert "the same score (7)" in notes(frame(same))[0]
+    unread = [{**same[0], "question_id": 9, "score": None, "reason": "two_numbers"}]
+    assert notes(frame([*same, {**same[0], "question_id": 8, "score": 3.0}, *unread])) == [
+        "1 judgment could not be read, and count nowhere: two_numbers 1; see unread.parquet"
+    ]
+    empty = scores(frame(unread)).row(0, named=True)
+    assert (empty["samples"], empty["unread"], empty["mean"]) == (0, 1, None)
+
+
+def test_what_is_judged_twice_or_on_one_side_alone() -> None:
+    one = [{"question_id": q, "category": "a", "turn": 1, "repeat": 0, "score": 5.0 + q} for q in range(3)]
+    with pytest.raises(DataError, match="`mine` holds question 1 twice"):
+        compare(frame([*one, one[1]]), frame(one), ("mine", "theirs"))
+    told = compare(frame(one), frame(one[:2])).row(0, named=True)
+    assert (told["pairs"], told["unpaired"], told["p"]) == (2, 1, 1.0)
+
+
+verdicts = st.lists(
+    st.fixed_dictionaries(
+        {
+            "question_id": st.integers(1, 3),
+            "turn": st.integers(1, 2),
+            "winner": st.sampled_from(["model_1", "model_2", "tie"]),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(verdicts, verdicts)
+def test_agreement_is_that_of_the_twin(ours: list[Row], people: list[Row]) -> None:
+    votes = pl.DataFrame([{**vote, "judge": "x"} for vote in people]).with_columns(pl.col("turn").cast(pl.Int8))
+    found = human_agreement(pl.DataFrame(ours), votes, resamples=3)
+    for at, ties in enumerate((True, False)):
+        told = oracle_scores.same_verdicts(ours, people, ties=ties)
+        assert found.row(at)[2:4] == told
+        assert found["share"][at] == (pytest.approx(told[1] / told[0]) if told[0] else None)
+    among = sum(
+        (people[i]["question_id"], people[i]["turn"]) == (people[j]["question_id"], people[j]["turn"])
+        for i in range(len(people))
+        for j in range(i)
+    )
+    assert found["compared"][2] == among
+
+
+def test_votes_are_read_from_every_form_and_errors_have_a_place(tmp_path: Path) -> None:
+    vote = {"question_id": 81, "model_a": "x", "model_b": "y", "winner": "model_a", "judge": "ann", "turn": 1}
+    told = [
+        vote,
+        {**vote, "model_a": "y", "model_b": "x", "judge": ["bob", "p"]},
+        {**vote, "winner": "tie", "turn": 2},
+        {**vote, "model_b": "z"},
+    ]
+    lines, whole, table = (tmp_path / f"votes.{form}" for form in ("jsonl", "json", "parquet"))
+    lines.write_text("\n".join(map(json.dumps, told)))
+    whole.write_text(json.dumps(told))
+    pl.DataFrame([{**each, "judge": "ann"} for each in told]).write_parquet(table)
+    for file in (lines, whole, table):
+        assert read_people(file, ("x", "y"))["winner"].to_list() == ["model_1", "model_2", "tie"]
+        assert read_people(file, ("y", "x"))["winner"].to_list() == ["model_2", "model_1", "tie"]
+    for wrong, message in (
+        ({**vote, "winner": "x"}, r"votes\.jsonl:2: `winner` is 'x'"),
+        ({"question_id": 1}, r"votes\.jsonl:2: not a vote: KeyError"),
+        ([1], r"votes\.jsonl:2: not a vote"),
+    ):
+        lines.write_text(json.dumps(vote) + "\n" + json.dumps(wrong))
+        with pytest.raises(DataError, match=message):
+            read_people(lines, ("x", "y"))
+    lines.write_text(json.dumps(vote) + "\n{")
+    with pytest.raises(DataError, match=r"votes\.jsonl:2: no JSON"):
+        read_people(lines, ("x", "y"))
+    with pytest.raises(DataError, match="no vote about `x` and `q`\nhint: its models: x, y, z"):
+        read_people(whole, ("x", "q"))
+
+
+def test_a_radar_is_a_picture(tmp_path: Path) -> None:
+    drawn = radar_picture(tmp_path / "radar.png", ["a $", "b", "c"], {"m": [1.0, 5.0, 10.0]}, title="x")
+    try:
+        import matplotlib  # noqa: F401 - whether it is there
+    except ImportError:
+        assert not drawn
+        assert not (tmp_path / "radar.png").exists()
+    else:
+        assert (tmp_path / "radar.png").read_bytes()[:4] == b"\x89PNG"

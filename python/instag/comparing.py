@@ -1,4 +1,4 @@
-"""Two models judged on the same questions: is one better than the other, or is it chance?"""
+"""Two models judged on the same questions: the difference of their scores, and whether chance alone would give it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-_EXACT_UP_TO = 16  # questions: 65,536 ways to flip their signs
-_DRAWN = 20_000  # ways to flip them where there are more
-_EQUAL = 1e-9  # scores of means that are one number but for rounding
+EXACT = 16  # questions that differ, up to which every way to flip their signs is counted
+FLIPS = 10_000  # drawn where there are more
+_ROUNDING = 1e-9
 
 
 def compare(
@@ -25,77 +25,94 @@ def compare(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    flips: int = FLIPS,
 ) -> pl.DataFrame:
-    """The scores of two judgments frames beside each other: all, then by turn, then by category.
+    """Judgments of two models (as `mt_bench_scores.scores` takes them), question by question: all, turns, categories.
 
-    Answers are paired by question and turn; the score of each is its mean over the repeats that were read, and a pair
-    of which one side has none is left out (`left_out`). `difference` is the mean of A - B over the `pairs`; `low` and
-    `high` are the middle 95 % of the bootstrap over questions; `p` is of the two-sided test that flips the sign of a
-    question's differences (both turns together): exact up to 16 questions, else by 20,000 draws, of which the observed
-    one is one. `wins` of A, `ties`, `losses` count pairs. Raises `DataError` where no question and turn is in both, or
-    where one question has two categories.
+    A pair is a turn of a question that both have a grade for, the mean over repeats; `unpaired` have one side alone.
+    `difference` is A's mean less B's, `low` and `high` the middle 95 % of the bootstrap over questions; `wins`, `ties`,
+    `losses` count pairs, for A. `p` is of the paired permutation test: how often a difference as far from 0 comes about
+    where each question's sign is a coin's; two-sided, the turns of a question together. Up to 16 questions that differ
+    it is exact, else of `flips` draws, (hits + 1) / (draws + 1). Rows are tests of their own: of ten categories one has
+    p below 0.1 by chance. Raises `DataError` where the two share no question, or hold one twice.
 
     >>> import polars as pl
-    >>> one = pl.DataFrame({"question_id": [1, 2], "category": "math", "turn": 1, "repeat": 0, "score": [4.0, 6.0]})
-    >>> compare(one, one.with_columns(pl.col("score") + 1)).select("pairs", "difference", "p", "losses").row(0)
-    (2, -1.0, 0.5, 2)
+    >>> told = {"question_id": [1, 2, 3], "category": "math", "turn": 1, "repeat": 0}
+    >>> a, b = (pl.DataFrame(told | {"score": [base + 1.0, base + 2.0, base + 3.0]}) for base in (3, 1))
+    >>> compare(a, b).select("pairs", "difference", "wins", "p").row(0)
+    (3, 2.0, 3, 0.25)
     """
     import polars as pl
 
-    key = ["question_id", "turn"]
-    left, right = (
-        frame.group_by(*key, maintain_order=True).agg(pl.col("category").first(), pl.col("score").mean())
-        for frame in (a, b)
-    )
-    pairs = left.join(right, on=key, how="inner", suffix="_b", maintain_order="left")
-    if not len(pairs):
+    pairs = _paired(a, b, names)
+    both = pairs.drop_nulls(["a", "b"])
+    if not len(both):
         raise DataError(
-            f"`{names[0]}` and `{names[1]}` have no question in common", hint="judge both on the same questions"
-        )
-    if len(other := pairs.filter(pl.col("category") != pl.col("category_b"))):
-        raise DataError(
-            f"question {other['question_id'][0]} is of another category in `{names[1]}` than in `{names[0]}`",
-            hint="judge both on the same questions",
+            f"`{names[0]}` and `{names[1]}` have no graded question in common", hint="judge both on the same questions"
         )
     groups: list[tuple[str | None, int | None, pl.DataFrame]] = [(None, None, pairs)]
-    groups += [(None, turn, pairs.filter(pl.col("turn") == turn)) for turn in sorted(pairs["turn"].unique().to_list())]
+    for turn in sorted(pairs["turn"].unique().to_list()):
+        groups.append((None, turn, pairs.filter(pl.col("turn") == turn)))
     for category in pairs["category"].unique(maintain_order=True).to_list():
         groups.append((category, None, pairs.filter(pl.col("category") == category)))
-    schema: dict[str, Any] = {"category": pl.String, "turn": pl.Int8, "pairs": pl.Int64, "left_out": pl.Int64}
-    schema |= dict.fromkeys(("mean_a", "mean_b", "difference", "low", "high", "p"), pl.Float64)
-    schema |= dict.fromkeys(("wins", "ties", "losses"), pl.Int64)
-    rows = [(category, turn, *_row(part, resamples, seed)) for category, turn, part in groups]
+    schema: dict[str, Any] = {"category": pl.String, "turn": pl.Int8, "pairs": pl.Int64, "unpaired": pl.Int64}
+    schema |= dict.fromkeys(("mean_a", "mean_b", "difference", "low", "high"), pl.Float64)
+    schema |= dict.fromkeys(("wins", "ties", "losses"), pl.Int64) | {"p": pl.Float64}
+    rows = [(category, turn, *_row(group, resamples, seed, flips)) for category, turn, group in groups]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _row(pairs: pl.DataFrame, resamples: int, seed: int) -> tuple[Any, ...]:
-    read = pairs.drop_nulls(["score", "score_b"])
-    left_out = len(pairs) - len(read)
-    if not len(read):
-        return 0, left_out, None, None, None, None, None, None, 0, 0, 0
-    ours, theirs = read["score"].to_numpy(), read["score_b"].to_numpy()
-    differences = ours - theirs
-    differences[np.abs(differences) < _EQUAL] = 0.0
-    _, question = np.unique(read["question_id"].to_numpy(), return_inverse=True)
-    sums, counts = (np.bincount(question, weights).astype(np.float64) for weights in (differences, None))
-    low, high = None, None
-    if len(sums) > 1:
-        drawn = resampled_sums(np.stack([sums, counts], axis=1), resamples=resamples, seed=seed)
+def _paired(a: pl.DataFrame, b: pl.DataFrame, names: tuple[str, str]) -> pl.DataFrame:
+    """`question_id, category, turn, a, b`: the mean grade of each side, null where it has none; A's order, then B's."""
+    import polars as pl
+
+    by = ["question_id", "category", "turn"]
+    sides = []
+    for frame, name, side in zip((a, b), names, "ab", strict=True):
+        twice = frame.filter(frame.select(*by, "repeat").is_duplicated())
+        if len(twice):
+            raise DataError(f"`{name}` holds question {twice['question_id'][0]} twice", hint="judge it anew")
+        sides.append(frame.group_by(by, maintain_order=True).agg(pl.col("score").mean().alias(side)))
+    told: pl.DataFrame = sides[0].join(sides[1], on=by, how="full", coalesce=True, maintain_order="left_right")
+    return told
+
+
+def _row(pairs: pl.DataFrame, resamples: int, seed: int, flips: int) -> tuple[Any, ...]:
+    both = pairs.drop_nulls(["a", "b"])
+    counts = (len(both), len(pairs) - len(both))
+    if not len(both):
+        return (*counts, None, None, None, None, None, 0, 0, 0, None)
+    a, b = both["a"].to_numpy(), both["b"].to_numpy()
+    questions, question = np.unique(both["question_id"].to_numpy(), return_inverse=True)
+    sums, held = (np.bincount(question, weights, len(questions)) for weights in (a - b, None))
+    units: NDArray[np.float64] = np.stack([sums, held], axis=1).astype(np.float64)
+    difference = float(units[:, 0].sum() / units[:, 1].sum())
+    low = high = None
+    if len(questions) > 1:
+        drawn = resampled_sums(units, resamples=resamples, seed=seed)
         low, high = interval(drawn[:, 0] / drawn[:, 1])
-    signs = np.sign(differences)
-    told = [int((signs == sign).sum()) for sign in (1, 0, -1)]
-    means = float(ours.mean()), float(theirs.mean()), float(differences.mean())
-    return len(read), left_out, *means, low, high, _p_value(sums, seed), *told
+    wins, losses = int((a - b > _ROUNDING).sum()), int((b - a > _ROUNDING).sum())
+    told = (*counts, float(a.mean()), float(b.mean()), difference, low, high, wins, len(both) - wins - losses, losses)
+    return (*told, sign_flip_p(units[:, 0], flips=flips, seed=seed))
 
 
-def _p_value(sums: NDArray[np.float64], seed: int) -> float:
-    """How often the sum is as far from 0 as it is, when each question's sign is tossed."""
-    observed = abs(float(sums.sum())) - _EQUAL
-    if len(sums) <= _EXACT_UP_TO:
-        flipped = np.zeros(1)
-        for value in sums:
-            flipped = np.concatenate([flipped + value, flipped - value])
-        return float((np.abs(flipped) >= observed).mean())
-    tossed = np.random.default_rng(seed).integers(0, 2, (_DRAWN - 1, len(sums)), dtype=np.int8)
-    flipped = np.where(tossed == 1, sums, -sums).sum(axis=1)
-    return float(((np.abs(flipped) >= observed).sum() + 1) / _DRAWN)
+def sign_flip_p(differences: NDArray[np.float64], *, flips: int = FLIPS, seed: int = 0) -> float:
+    """How often the sum of differences is as far from 0 as it is, where the sign of each is a coin's; two-sided.
+
+    Exact for up to 16 that are not 0 (those that are change nothing), else of `flips` draws from `seed`, one added to
+    hits and draws so that it is never 0 (Phipson and Smyth 2010).
+
+    >>> sign_flip_p(np.array([1.0, 2.0, 0.0, 3.0])), sign_flip_p(np.array([1.0, -1.0]))
+    (0.25, 1.0)
+    """
+    values = differences[np.abs(differences) > _ROUNDING]
+    far = abs(values.sum()) - _ROUNDING * max(len(values), 1)
+    if len(values) <= EXACT:
+        sums = np.zeros(1)
+        for value in values:
+            sums = np.concatenate([sums + value, sums - value])
+        return float(np.mean(np.abs(sums) >= far))
+    random = np.random.default_rng(seed)
+    signs = random.integers(0, 2, (flips, len(values)), dtype=np.int8) * 2 - 1
+    sums = np.einsum("fq,q->f", signs.astype(np.float64), values)  # no BLAS: one order whatever the threads
+    return float((np.count_nonzero(np.abs(sums) >= far) + 1) / (flips + 1))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from instag.bootstrap import RESAMPLES
 from instag.errors import ArtifactError, DataError
-from instag.evaluate_summary import tell_people
+from instag.evaluate_summary import tell_agreement
 from instag.progress import counted
 from instag.run import Run
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from instag.progress import Talk
 
+_TIE_DELTA = 0.1  # scores no further apart are a tie, as in FastChat
 # What must be the same of two evaluations for their scores to be of one scale.
 _SAME = {"prompts": "the judge's prompts", "judge_max_tokens": "the length of judgments"}
 
@@ -37,7 +38,7 @@ def compare_command(
     differently (another judge, other prompts, other questions or references) or share no question.
     """
     from instag.comparing import compare
-    from instag.human_agreement import agreement, read_people, verdicts_of_scores
+    from instag.human_agreement import human_agreement, read_people
 
     a, b = (_judged(Run(path)) for path in (path_a, path_b))
     _check_same(a, b, (str(path_a), str(path_b)))
@@ -50,9 +51,10 @@ def compare_command(
     models = str(a["counts"]["model"]), str(b["counts"]["model"])
     found: dict[str, Any] = {"stage": "compare", "runs": list(names), "models": list(models), "table": table.to_dicts()}
     if people is not None:
-        ours = verdicts_of_scores(a["judgments"], b["judgments"], models)
-        found["people"] = agreement(ours, read_people(people), resamples=resamples, seed=seed).to_dicts()
-        tell_people(found["people"], talk)
+        ours = _verdicts(a["judgments"], b["judgments"])
+        agreement = human_agreement(ours, read_people(people, models), resamples=resamples, seed=seed)
+        found["human_agreement"] = agreement.to_dicts()
+        tell_agreement(found["human_agreement"], talk)
     return found
 
 
@@ -86,11 +88,26 @@ def _digests(manifest: dict[str, Any], what: str) -> list[str]:
     return [file["digest"] for file in manifest["inputs"].get("files", []) if file.get("what") == what]
 
 
+def _verdicts(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
+    """What grades say of each question and turn: whose mean over the repeats is higher, a tie where they are near.
+
+    Answers of which one has no grade are left out.
+    """
+    import polars as pl
+
+    key = ["question_id", "turn"]
+    left, right = (each.group_by(*key, maintain_order=True).agg(pl.col("score").mean()) for each in (a, b))
+    both = left.join(right, on=key, suffix="_b", maintain_order="left").drop_nulls(["score", "score_b"])
+    apart = pl.col("score") - pl.col("score_b")
+    winner = pl.when(apart > _TIE_DELTA).then(pl.lit("model_1")).when(apart < -_TIE_DELTA).then(pl.lit("model_2"))
+    return both.select(*key, winner.otherwise(pl.lit("tie")).alias("winner"))
+
+
 def _tell(table: pl.DataFrame, talk: Talk) -> None:
     header = ["A - B", "pairs", "A", "B", "difference", "95 %", "p", "wins", "ties", "losses"]
     talk.table(header, [_row(row) for row in table.to_dicts()])
-    if left_out := table["left_out"][0]:
-        talk.line(f"  {counted(left_out, 'answer')} without a grade on one side left out")
+    if unpaired := table["unpaired"][0]:
+        talk.line(f"  {counted(unpaired, 'answer')} without a grade on one side left out")
 
 
 def _row(row: dict[str, Any]) -> list[Any]:

@@ -16,8 +16,8 @@ def tell_evaluate(counts: Mapping[str, Any], talk: Talk) -> None:
         _tell_scores(counts, talk)
     if "pairwise" in counts:
         _tell_pairs(counts, talk)
-    if "people" in counts:
-        tell_people(counts["people"], talk)
+    if "human_agreement" in counts:
+        tell_agreement(counts["human_agreement"], talk)
     if "heldout" in counts:
         _tell_held_out(counts["heldout"], talk)
 
@@ -65,13 +65,13 @@ def _tell_pairs(counts: Mapping[str, Any], talk: Talk) -> None:
     talk.table(["both orders", *names, "win rate, ties half", "95 %"], rows)
 
 
-def tell_people(rows: Sequence[Mapping[str, Any]], talk: Talk) -> None:
-    """How far the judge agrees with people; S1 is with ties, S2 without."""
+def tell_agreement(rows: Sequence[Mapping[str, Any]], talk: Talk) -> None:
+    """How far the judge agrees with people, and they with each other."""
     told = []
     for row in rows:
         share = "-" if row["share"] is None else f"{row['share']:.1%}"
-        told.append([row["who"], row["setup"], row["turn"] or "both", row["votes"], share, _between(row)])
-    talk.table(["agreement", "setup", "turn", "votes", "the same", "95 %"], told)
+        told.append([row["between"], row["setup"], row["compared"], share, _between(row)])
+    talk.table(["agreement", "setup", "compared", "the same", "95 %"], told)
 
 
 def _tell_held_out(held: Mapping[str, Any], talk: Talk) -> None:

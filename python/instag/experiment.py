@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from instag.errors import ArtifactError, InstagError
-from instag.experiment_config import Cell, Experiment, said_of
-from instag.experiment_table import as_markdown, correlations, frame_of, shown_rows
+from instag.experiment_config import BASE, Cell, Experiment, said_of
+from instag.experiment_table import LOSSES, SCORES, as_markdown, correlation_line, correlations, frame_of, shown_rows
 from instag.progress import Talk
 from instag.run import Run
 
@@ -39,7 +39,7 @@ def run_experiment(
     told = correlations(rows)
     talk.table(*shown_rows(rows))
     for line in told:
-        talk.line(f"  Spearman's correlation of {line['of']} with the score, {line['cells']} cells: {line['rho']:.2f}")
+        talk.line(f"  {correlation_line(line)}")
     failed = sum(row["reason"] is not None for row in rows)
     talk.line(f"  in {out}: cells.parquet, cells.md; {failed:,} of {len(rows):,} cells failed")
     return {"experiment": str(out), "cells": rows, "correlations": told, "failed": failed}
@@ -68,23 +68,43 @@ def _made(
     row: dict[str, Any] = {"cell": cell.name, "run": cell.run, "skip": list(cell.skip), "method": cell.method}
     row |= {"k": cell.k, "seed": cell.seed, "sweep": cell.sweep, "target_coverage": cell.target_coverage}
     row |= {"target_mean_tags": cell.target_mean_tags}
-    names = ("selected", "coverage", "mean_tags", "mean_turns", "score", "score_se", "score_low", "score_high")
-    row |= dict.fromkeys((*names, "reason"))
+    names = ("selected", "coverage", "mean_tags", "mean_turns")
+    row |= dict.fromkeys((*names, *SCORES, *LOSSES, "reason"))
     quiet = Talk(quiet=True)
     try:
-        parent = _parent(experiment, cell, quiet)
-        pool = int(sum(len(part) for part in parent.parts("normalize", _table(parent), ["id"])))
-        path = Run.child(_folder(experiment, cell), parent).path
-        counts = select_stage(path, said_of(cell, experiment.select, pool), quiet)["counts"]
-        row |= {name: counts[name] for name in names[:4]}
-        if experiment.train is not None:
-            _stage("train", train)(path, experiment.train, talk)
+        path, told = _folder(experiment, cell), dict(experiment.evaluate or {})
+        if cell.method == BASE:
+            told["model_folder"] = str(_base(experiment))
+        else:
+            parent = _parent(experiment, cell, quiet)
+            pool = int(sum(len(part) for part in parent.parts("normalize", _table(parent), ["id"])))
+            path = Run.child(path, parent).path
+            counts = select_stage(path, said_of(cell, experiment.select, pool), quiet)["counts"]
+            row |= {name: counts[name] for name in names}
+            if experiment.train is not None:
+                _stage("train", train)(path, experiment.train, talk)
         if experiment.evaluate is not None:
-            score = _stage("evaluate", evaluate)(path, experiment.evaluate, talk)["counts"].get("score") or {}
-            row |= {"score": score.get("mean"), "score_se": score.get("se")}
-            row |= {"score_low": score.get("low"), "score_high": score.get("high")}
+            row |= _judged(_stage("evaluate", evaluate)(path, told, talk)["counts"])
     except InstagError as error:
         row["reason"] = error.message
+    return row
+
+
+def _base(experiment: Experiment) -> Path:
+    """The folder of the model that every cell begins from."""
+    from instag.model_files import base_model
+
+    return base_model(str((experiment.train or {})["model"])).folder
+
+
+def _judged(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Score and held-out loss of an evaluation, as far as it has them."""
+    score, loss = counts.get("score") or {}, counts.get("heldout") or {}
+    seen, unseen = loss.get("seen") or {}, loss.get("unseen") or {}
+    row = {f"score_{name}" if name != "mean" else "score": score.get(name) for name in ("mean", "se", "low", "high")}
+    row |= {"loss" if name == "loss" else f"loss_{name}": loss.get(name) for name in ("loss", "low", "high")}
+    for kind, told in (("seen", seen), ("unseen", unseen)):
+        row |= {f"loss_{kind}": told.get("loss")}
     return row
 
 

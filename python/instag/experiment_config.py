@@ -11,9 +11,11 @@ from typing import Any
 from instag.config import blame, check_keys, read_config, settings_from
 from instag.controlled import SWEEPS
 from instag.errors import ConfigError
+from instag.experiment_stages import read_stages
 from instag.selection import METHODS, SelectSettings
 
 WHOLE = "whole"  # the name of the cell of the whole pool, among the methods
+BASE = "base"  # that of the model before it was trained
 _STEPS = ("frequency", "rule", "semantic", "association")
 
 
@@ -38,6 +40,8 @@ class Cell:
     @property
     def name(self) -> str:
         """The folder's name: all that makes the cell another one."""
+        if self.method == BASE:
+            return f"{Path(self.run).name}-{BASE}"
         parts = [self.variant, self.method, "all" if self.k is None else f"k{self.k}"]
         if self.target_coverage is not None:
             parts.append(f"coverage{self.target_coverage:g}")
@@ -98,9 +102,13 @@ def read_experiment(path: Path) -> Experiment:
         raise ConfigError(f"{path}: two of `runs` have one name", hint="rename a folder: cells are named after them")
     cells = tuple(dict.fromkeys(cell for run in named for skip in axes.skip for cell in _cells(axes, run, skip)))
     with blame(str(path)):
-        for cell in cells:
+        for cell in (cell for cell in cells if cell.method != BASE):
             settings_from(SelectSettings, said_of(cell, select, 1))
-    train, evaluate = tables["train"], tables["evaluate"]
+    train, evaluate = read_stages(path, tables)
+    if BASE in axes.methods and (train is None or evaluate is None):
+        raise ConfigError(
+            f"{path}: `methods` has '{BASE}'", hint="it needs `[train]`, whose model it is, and `[evaluate]`"
+        )
     if axes.token_budget is not None:
         if train is None:
             raise ConfigError(f"{path}: `token_budget` is given, but there is no `[train]`", hint="write `[train]`")
@@ -120,7 +128,7 @@ def said_of(cell: Cell, select: dict[str, Any], pool: int) -> dict[str, Any]:
 def _check(axes: _Axes) -> None:
     if (axes.run is None) == (not axes.runs):
         raise ConfigError("`run` or `runs` must name the tagged pool: one of them", hint='run = "pool"')
-    for name, known in (("methods", (*METHODS, WHOLE)), ("sweeps", tuple(SWEEPS))):
+    for name, known in (("methods", (*METHODS, WHOLE, BASE)), ("sweeps", tuple(SWEEPS))):
         for value in getattr(axes, name):
             if value not in known or value == "controlled":
                 hint = "say `sweeps`" if value == "controlled" else f"known: {', '.join(known)}"
@@ -139,11 +147,12 @@ def _check(axes: _Axes) -> None:
 
 def _cells(axes: _Axes, run: str, skip: Any) -> list[Cell]:
     place = (run, tuple(skip))
-    cells = [Cell(*place, WHOLE, None)] if WHOLE in axes.methods else []
+    cells = [Cell(run, (), BASE, None)] if BASE in axes.methods else []
+    cells += [Cell(*place, WHOLE, None)] if WHOLE in axes.methods else []
     for k in axes.k:
         for method in axes.methods:
             seeds = axes.random_seeds if method == "random" else 1
-            cells += [Cell(*place, method, k, seed) for seed in range(seeds) if method != WHOLE]
+            cells += [Cell(*place, method, k, seed) for seed in range(seeds) if method not in (WHOLE, BASE)]
         for sweep in axes.sweeps:
             cells += [Cell(*place, "controlled", k, 0, coverage, mean, sweep) for coverage, mean in SWEEPS[sweep]]
     return cells

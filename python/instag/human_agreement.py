@@ -1,11 +1,9 @@
-"""How far a judge agrees with people who chose between the same two answers, and people with each other."""
+"""How far a judge agrees with people who compared the same answers (MT-Bench, arXiv 2306.05685, section 4.2)."""
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,138 +15,116 @@ from instag.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-_TIE_DELTA = 0.1  # scores no further apart are a tie, as in FastChat
-_WINNERS = ("model_a", "model_b", "tie")
-_OTHER = {"model_a": "model_b", "model_b": "model_a"}
-_HINT = '{"question_id": 81, "model_a": "M", "model_b": "N", "winner": "model_a", "judge": "expert_0", "turn": 1}'
-_COLUMNS = ("question_id", "turn", "model_a", "model_b", "winner")
-JUDGE, PEOPLE = "judge and people", "people and people"
-
-Answer = tuple[int, int, str, str]  # question, turn, the two models by name
+SETUPS = ("ties", "no ties")  # S1 and S2 of the paper
+_WINNERS = ("model_a", "model_b", "tie", "tie (inconsistent)", "tie (bothbad)", "bothbad")
+_HINT = "MT-Bench's form: question_id, model_a, model_b, winner (model_a, model_b, tie), judge, turn"
 
 
-def read_people(path: str | Path) -> pl.DataFrame:
-    """People's votes, as MT-Bench's human judgments have them: Parquet, a list in JSON, or JSON lines.
+def read_people(path: str | Path, models: tuple[str, str]) -> pl.DataFrame:
+    """What people chose between two models: `question_id, turn, judge, winner`, from JSON lines, JSON or Parquet.
 
-    Columns: `question_id, turn, model_a, model_b, winner` (`model_a`, `model_b` or `tie`; FastChat's
-    `tie (inconsistent)` is one). Raises `DataError` where a column is missing or a vote is for nobody.
+    `winner` is `model_1` (the first of `models`), `model_2` or `tie`. Lines about other models are passed over. Raises
+    `DataError` with file and line for what is not of MT-Bench's form, and where none is about these two.
     """
     import polars as pl
 
-    try:
-        if Path(path).suffix == ".parquet":
-            frame = pl.read_parquet(path, glob=False)
-        else:
-            text = Path(path).read_text("utf-8")
-            rows = json.loads(text) if text.lstrip().startswith("[") else _lines(text)
-            frame = pl.DataFrame([{name: row.get(name) for name in _COLUMNS} for row in rows])
-    except (OSError, ValueError, AttributeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"people's votes `{path}` can't be read: {error}", hint=f"a line looks like {_HINT}") from None
-    if missing := [name for name in _COLUMNS if name not in frame.columns]:
-        raise DataError(f"`{path}` has no column `{missing[0]}`", hint=f"a line of it looks like {_HINT}")
-    votes = frame.select(_COLUMNS).with_columns(
-        pl.when(pl.col("winner").str.starts_with("tie")).then(pl.lit("tie")).otherwise("winner").alias("winner")
-    )
-    if len(strange := votes.filter(~pl.col("winner").is_in(_WINNERS).fill_null(False))):
-        raise DataError(
-            f"`{path}` has a vote for {strange['winner'][0]!r}, on question {strange['question_id'][0]}",
-            hint=f"`winner` is one of {', '.join(_WINNERS)}",
-        )
-    return votes
-
-
-def verdicts_of_scores(a: pl.DataFrame, b: pl.DataFrame, names: tuple[str, str]) -> pl.DataFrame:
-    """What grades of two models say of each question and turn: whose mean over the repeats is higher by more than 0.1.
-
-    Answers of which one has no grade are left out.
-    """
-    import polars as pl
-
-    key = ["question_id", "turn"]
-    left, right = (each.group_by(*key, maintain_order=True).agg(pl.col("score").mean()) for each in (a, b))
-    both = left.join(right, on=key, suffix="_b", maintain_order="left").drop_nulls(["score", "score_b"])
-    apart = pl.col("score") - pl.col("score_b")
-    winner = pl.when(apart > _TIE_DELTA).then(pl.lit("model_a")).when(apart < -_TIE_DELTA).then(pl.lit("model_b"))
-    named = (pl.lit(name).alias(f"model_{side}") for side, name in zip("ab", names, strict=True))
-    return both.select(*key, *named, winner.otherwise(pl.lit("tie")).alias("winner"))
-
-
-def agreement(ours: pl.DataFrame, people: pl.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pl.DataFrame:
-    """How often a verdict of `ours` and a person's vote on the same two answers are the same; rows by `who`.
-
-    Both frames have `question_id, turn, model_a, model_b, winner`; which model comes first does not matter. A verdict
-    of null (it could not be read) is left out; repeats are verdicts of their own. `setup` is one of MT-Bench's
-    (arXiv 2306.05685, section 4.2): `S1` with ties (an inconsistent verdict is one), where a guess is right once in
-    three times, `S2` without them, once in two. `votes` are pairs of a verdict and a vote, as FastChat counts them,
-    `agree` those that are the same, `share` their share; `low` and `high` are the middle 95 % of the bootstrap over
-    questions, null for a single one. The rows `people and people` are of pairs of votes on the answers that `ours` has
-    a verdict on: no judge need be better. Raises `DataError` where nothing was judged by both.
-    """
-    import polars as pl
-
-    verdicts, votes = _by_answers(ours), _by_answers(people)
-    if not verdicts.keys() & votes.keys():
-        known = sorted({name for *_, one, other in votes for name in (one, other)})
-        named = sorted({name for *_, one, other in verdicts for name in (one, other)})
-        raise DataError(
-            f"people voted on no answers that were judged here, of {' and '.join(f'`{name}`' for name in named)}",
-            hint=f"models go by their names; people voted on {', '.join(known[:9])}",
-        )
-
-    def beside(answer: Answer) -> Iterator[tuple[str, str]]:
-        return itertools.product(verdicts[answer], votes[answer])
-
-    def among(answer: Answer) -> Iterator[tuple[str, str]]:
-        return itertools.combinations(votes[answer], 2)
-
-    common = sorted(verdicts.keys() & votes.keys())
-    rows = [
-        (who, setup, turn, *_share(common, pairs, setup == "S2", turn, resamples, seed))
-        for who, pairs in ((JUDGE, beside), (PEOPLE, among))
-        for setup in ("S1", "S2")
-        for turn in (None, *sorted({answer[1] for answer in common}))
-    ]
-    schema: dict[str, Any] = {"who": pl.String, "setup": pl.String, "turn": pl.Int8, "votes": pl.Int64}
-    schema |= {"agree": pl.Int64} | dict.fromkeys(("share", "low", "high"), pl.Float64)
+    path = Path(path)
+    rows, others = [], set()
+    for number, told in _lines(path):
+        try:
+            pair = (str(told["model_a"]), str(told["model_b"]))
+            winner, turn = str(told["winner"]).lower(), int(told.get("turn", 1))
+            row = (int(told["question_id"]), turn, str(_judge(told.get("judge"))))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}:{number}: not a vote: {type(error).__name__} {error}", hint=_HINT) from None
+        if winner not in _WINNERS:
+            raise DataError(f"{path}:{number}: `winner` is {winner!r}", hint=f"one of {', '.join(_WINNERS[:3])}")
+        if set(pair) != set(models) or pair[0] == pair[1]:
+            others.add(pair)
+            continue
+        side = {"model_a": pair[0], "model_b": pair[1]}.get(winner)
+        rows.append((*row, "tie" if side is None else "model_1" if side == models[0] else "model_2"))
+    if not rows:
+        known = ", ".join(sorted({name for pair in others for name in pair})) or "none"
+        raise DataError(f"`{path}` has no vote about `{models[0]}` and `{models[1]}`", hint=f"its models: {known}")
+    schema = {"question_id": pl.Int64, "turn": pl.Int8, "judge": pl.String, "winner": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+def _judge(told: Any) -> Any:
+    return told[0] if isinstance(told, list) and told else told
 
 
-def _by_answers(frame: pl.DataFrame) -> dict[Answer, list[str]]:
-    """Winners by what was judged, the two models in the order of their names."""
-    found: dict[Answer, list[str]] = defaultdict(list)
-    for question, turn, one, other, winner in frame.select(_COLUMNS).drop_nulls("winner").iter_rows():
-        if one <= other:
-            found[question, turn, one, other].append(winner)
-        else:
-            found[question, turn, other, one].append(_OTHER.get(winner, winner))
-    return found
+def _lines(path: Path) -> Iterator[tuple[int, Any]]:
+    import polars as pl
+
+    try:
+        if path.suffix == ".parquet":
+            yield from enumerate(pl.read_parquet(path).to_dicts(), 1)
+            return
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"`{path}` cannot be read: {error}", hint=_HINT) from None
+    if text.lstrip().startswith("["):
+        try:
+            yield from enumerate(json.loads(text), 1)
+        except ValueError as error:
+            raise DataError(f"`{path}` is no JSON: {error}", hint=_HINT) from None
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: no JSON: {error}", hint=_HINT) from None
 
 
-def _share(
-    answers: Iterable[Answer],
-    pairs: Callable[[Answer], Iterator[tuple[str, str]]],
-    without_ties: bool,
-    turn: int | None,
-    resamples: int,
-    seed: int,
-) -> tuple[Any, ...]:
-    counts: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for answer in answers:
-        if turn in (None, answer[1]):
-            for one, other in pairs(answer):
-                if not (without_ties and "tie" in (one, other)):
-                    counts[answer[0]][0] += one == other
-                    counts[answer[0]][1] += 1
-    if not counts:
-        return 0, 0, None, None, None
-    units = np.array([counts[question] for question in sorted(counts)])
-    agree, votes = units.sum(axis=0)
-    low, high = None, None
-    if len(units) > 1:
-        sums = resampled_sums(units, resamples=resamples, seed=seed)
-        low, high = interval(sums[:, 0] / sums[:, 1])
-    return int(votes), int(agree), float(agree / votes), low, high
+def human_agreement(
+    ours: pl.DataFrame, people: pl.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0
+) -> pl.DataFrame:
+    """How often two verdicts about one turn of one question are the same: the judge and a person, and two people.
+
+    `ours` has `question_id, turn, winner` (`model_1`, `model_2`, `tie`, also where the orders disagree; null is passed
+    over), `people` is `read_people`. Rows: `between` (`judge and people`, `people`) and `setup`: with `ties` a tie is a
+    verdict as any (S1; chance gives 1/3), with `no ties` only verdicts for one side count (S2; 1/2). `compared` pairs
+    of verdicts, each of the judge's repeats with each person; `same` of them; `share`; `low` and `high`, the middle
+    95 % of the bootstrap over questions, null for a single one. FastChat's compute_agreement.py counts in this way.
+
+    >>> import polars as pl
+    >>> votes = {"question_id": [1, 2, 2], "turn": 1, "judge": ["ann", "ann", "bob"]}
+    >>> people = pl.DataFrame(votes | {"winner": ["model_1", "tie", "model_2"]})
+    >>> ours = pl.DataFrame({"question_id": [1, 2], "turn": 1, "winner": ["model_1", "model_2"]})
+    >>> human_agreement(ours, people).select("between", "setup", "compared", "same").rows()[:2]
+    [('judge and people', 'ties', 3, 2), ('judge and people', 'no ties', 2, 2)]
+    """
+    import polars as pl
+
+    by = ["question_id", "turn"]
+    said = people.select(*by, "judge", pl.col("winner").alias("theirs"))
+    with_judge = ours.select(*by, "winner").drop_nulls().with_columns(pl.col("turn").cast(pl.Int8)).join(said, on=by)
+    numbered = people.select(*by, "winner").with_row_index("at").with_columns(pl.col("turn").cast(pl.Int8))
+    other = numbered.select(*by, pl.col("winner").alias("theirs"), pl.col("at").alias("other"))
+    among = numbered.join(other, on=by).filter(pl.col("at") < pl.col("other"))
+    schema: dict[str, Any] = {"between": pl.String, "setup": pl.String, "compared": pl.Int64, "same": pl.Int64}
+    rows = []
+    for name, pairs in (("judge and people", with_judge), ("people", among)):
+        for setup in SETUPS:
+            kept = pairs if setup == "ties" else pairs.filter(pl.col("winner") != "tie", pl.col("theirs") != "tie")
+            rows.append((name, setup, *_row(kept, resamples, seed)))
+    return pl.DataFrame(rows, schema=schema | dict.fromkeys(("share", "low", "high"), pl.Float64), orient="row")
+
+
+def _row(pairs: pl.DataFrame, resamples: int, seed: int) -> tuple[Any, ...]:
+    import polars as pl
+
+    same = (pl.col("winner") == pl.col("theirs")).cast(pl.Float64).sum().alias("same")
+    questions = pairs.group_by("question_id").agg(same, pl.len().cast(pl.Float64).alias("compared")).sort("question_id")
+    units = np.ascontiguousarray(questions.select("same", "compared").to_numpy())
+    if not len(units):
+        return (0, 0, None, None, None)
+    agreed, compared = (int(total) for total in units.sum(axis=0))
+    share = agreed / compared
+    if len(units) < 2:
+        return (compared, agreed, share, None, None)
+    drawn = resampled_sums(units, resamples=resamples, seed=seed)
+    return (compared, agreed, share, *interval(drawn[:, 0] / drawn[:, 1]))

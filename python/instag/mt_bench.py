@@ -15,7 +15,7 @@ from instag.completions import JUDGE, MODEL, ChatModel, EndpointModel, Usage
 from instag.endpoint import Endpoint, read_key
 from instag.errors import ConfigError
 from instag.evaluate_settings import EvaluateSettings, EvaluateSpeed
-from instag.human_agreement import agreement, read_people
+from instag.human_agreement import human_agreement, read_people
 from instag.judge_prompts import JudgePrompts, judge_prompts
 from instag.judging import (
     Asked,
@@ -69,7 +69,6 @@ class Bench:
     spoken: tuple[str, dict[int, Spoken]] | None = None  # answers that stand already
     against: tuple[str, dict[int, Spoken]] | None = None
     judged: Judged | None = None  # judgments that stand already
-    people: pl.DataFrame | None = None  # their votes
 
 
 def read_bench(settings: EvaluateSettings) -> Bench:
@@ -94,8 +93,7 @@ def read_bench(settings: EvaluateSettings) -> Bench:
         ("people", settings.people),
     ):
         files += [] if path is None else [(what, Path(path))]
-    people = None if settings.people is None else read_people(settings.people)
-    return Bench(questions, files, prompts, references, spoken, against, people=people)
+    return Bench(questions, files, prompts, references, spoken, against)
 
 
 def make_mt_bench(
@@ -122,14 +120,14 @@ def make_mt_bench(
     with AnswerStore(store_path) as store:
         model = _model(subject, settings, speed, store) if bench.spoken is None else None
         judge = _connected(settings.judge, store, speed, settings.judge_max_tokens, JUDGE, model)
+        name, spoken = (model.name, {}) if model is not None else bench.spoken or ("", {})
+        people = None
+        if settings.people is not None and bench.against is not None:
+            people = read_people(settings.people, (name, bench.against[0]))  # an error in it before anything is asked
         if model is not None:
             with talk.progress("answering") as hook:
                 spoken = answer_questions(bench.questions, model, max_tokens=settings.max_tokens, progress=hook)
-            name = model.name
             _write_answers(out, bench.questions, spoken, name)
-        else:
-            assert bench.spoken is not None
-            name, spoken = bench.spoken
         out.counts |= {"model": name, "judge": settings.judge, "repeats": settings.repeats}
         with talk.progress("judging") as hook:
             how: dict[str, Any] = {"repeats": settings.repeats, "max_tokens": settings.judge_max_tokens}
@@ -141,9 +139,7 @@ def make_mt_bench(
             else:
                 other, said = bench.against
                 pairs = judge_pairs(bench.questions, spoken, said, *told, **how)
-                _write_pairs(out, pairs, (name, other), settings)
-                if bench.people is not None:
-                    _write_people(out, pairs, (name, other), bench.people, settings)
+                _write_pairs(out, pairs, (name, other), people, settings)
         _tell_cost(out, [each for each in (model, judge) if each is not None])
     out.notes += [note for each in (model, judge) if isinstance(each, EndpointModel) for note in each.notes]
 
@@ -256,7 +252,11 @@ def _write_scores(out: Output, judgments: pl.DataFrame, name: str, settings: Eva
 
 
 def _write_pairs(
-    out: Output, pairs: Sequence[PairJudgment], names: tuple[str, str], settings: EvaluateSettings
+    out: Output,
+    pairs: Sequence[PairJudgment],
+    names: tuple[str, str],
+    people: pl.DataFrame | None,
+    settings: EvaluateSettings,
 ) -> None:
     from instag.pair_scores import pair_scores, pairs_frame
 
@@ -276,27 +276,12 @@ def _write_pairs(
     whole = {name: value for name, value in told[0].items() if name not in ("category", "turn")}
     out.counts |= {"against": names[1], "judgments": len(frame), "unread": whole["unread"]}
     out.counts |= {"pairwise": whole, "pair_scores": told}
+    if people is not None:
+        agreement = human_agreement(frame, people, resamples=settings.resamples, seed=settings.seed)
+        out.table("human_agreement", agreement)
+        out.counts["human_agreement"] = agreement.to_dicts()
     if whole["unread"]:
         out.notes.append(f"{counted(whole['unread'], 'comparison')} without two verdicts: see unread.parquet")
-
-
-def _write_people(
-    out: Output,
-    pairs: Sequence[PairJudgment],
-    names: tuple[str, str],
-    people: pl.DataFrame,
-    settings: EvaluateSettings,
-) -> None:
-    import polars as pl
-
-    from instag.pair_scores import pairs_frame
-
-    winner = pl.col("winner").replace({"model_1": "model_a", "model_2": "model_b"})
-    sides = (pl.lit(name).alias(f"model_{side}") for side, name in zip("ab", names, strict=True))
-    ours = pairs_frame(pairs).select("question_id", "turn", *sides, winner)
-    table = agreement(ours, people, resamples=settings.resamples, seed=settings.seed)
-    out.table("people", table)
-    out.counts["people"] = table.to_dicts()
 
 
 def _write_lines(out: Output, lines: Iterator[str]) -> None:

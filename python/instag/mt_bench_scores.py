@@ -1,4 +1,4 @@
-"""From judgments to scores: means with their spread, by turn and category; and what of the judging is worth a word."""
+"""Grades as scores: means over questions, how sure they are, by turn and category."""
 
 from __future__ import annotations
 
@@ -14,26 +14,22 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-_LEAST = 2  # questions that a standard error takes, repeats that a deviation takes
-
 
 def scores(judgments: pl.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -> pl.DataFrame:
-    """Scores of `judgments` (see `mt_bench_files.judgments_frame`): all first, then turns, then categories.
+    """Scores of judgments (`question_id, category, turn, repeat, score`), a row for all, each turn, each category.
 
-    `category` and `turn` are null where a row is of all of them. `samples` are the judgments that were read, `unread`
-    the others. `mean` is the mean over the repeats of the mean of what each of them read. The unit of all that follows
-    is the question, with both its turns and all repeats: two turns of one question are not two samples. `se` is the
-    standard deviation over questions of their means, by the square root of their number; `low` and `high` are the
-    middle 95 % of the bootstrap over questions; both are null for a single question. `repeats_sd` is the standard
-    deviation among the means of the repeats, null for one repeat: what the paper gives as its +-.
-
-    Categories come in the order in which they are met first.
+    `category` and `turn` are null where all are meant. `samples` judgments were read, `unread` were not and count
+    nowhere. `mean` is the mean over repeats of the mean over what was read: of one repeat what FastChat's
+    `show_result` prints. `se` is the standard error over questions, each averaged over its turns and repeats (n - 1);
+    `low` and `high` the middle 95 % of the bootstrap over questions: what other questions of the kind might give.
+    `repeats_sd` is the standard deviation (n - 1) of the repeats' own means, the paper's +-: how steady the judge is,
+    which is less than how sure the score is. All are null where there is too little to tell. Order: all, turns, then
+    categories as they come first. Cost: linear in resamples times questions.
 
     >>> import polars as pl
-    >>> told = {"question_id": [1, 1, 2, 2], "category": "math", "turn": 1, "repeat": [0, 1, 0, 1]}
-    >>> judged = pl.DataFrame(told | {"score": [4.0, 6.0, 8.0, None], "reason": [None] * 3 + ["no_number"]})
-    >>> scores(judged).select("category", "turn", "samples", "unread", "mean").row(0)
-    (None, None, 3, 1, 6.0)
+    >>> told = {"question_id": [1, 1, 2, 2], "category": "math", "turn": [1, 2, 1, 2], "repeat": 0}
+    >>> scores(pl.DataFrame(told | {"score": [8.0, 6.0, None, 4.0]})).select("samples", "unread", "mean", "se").row(0)
+    (3, 1, 6.0, 1.5)
     """
     import polars as pl
 
@@ -44,56 +40,57 @@ def scores(judgments: pl.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0
         groups.append((category, None, judgments.filter(pl.col("category") == category)))
     schema: dict[str, Any] = {"category": pl.String, "turn": pl.Int8, "samples": pl.Int64, "unread": pl.Int64}
     schema |= dict.fromkeys(("mean", "se", "low", "high", "repeats_sd"), pl.Float64)
-    rows = [(category, turn, *_row(part, resamples, seed)) for category, turn, part in groups]
+    rows = [(category, turn, *_row(group, resamples, seed)) for category, turn, group in groups]
     return pl.DataFrame(rows, schema=schema, orient="row")
-
-
-def notes(judgments: pl.DataFrame) -> list[str]:
-    """What a person should know before believing the scores; nothing where all is well."""
-    told = []
-    read = judgments.drop_nulls("score")
-    unread = len(judgments) - len(read)
-    if unread:
-        reasons = Counter(judgments.filter(judgments["score"].is_null())["reason"].to_list())
-        named = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()))
-        told.append(f"{unread:,} of {counted(len(judgments), 'judgment')} without a score, counted nowhere: {named}")
-    if not len(read):
-        return [*told, "no judgment has a score: nothing is known of the model"]
-    if read["score"].n_unique() == 1 and read["question_id"].n_unique() > 1:
-        told.append(f"the judge gave every answer the same score ({read['score'][0]:g}): it tells nothing apart")
-    elif read["repeat"].n_unique() > 1 and read.group_by("question_id", "turn").n_unique()["score"].max() == 1:
-        told.append("every repeat gave the same scores: the judge is deterministic, or its server gives kept replies")
-    return told
 
 
 def _row(judgments: pl.DataFrame, resamples: int, seed: int) -> tuple[Any, ...]:
     read = judgments.drop_nulls("score")
-    unread = len(judgments) - len(read)
+    counts = (len(read), len(judgments) - len(read))
     if not len(read):
-        return 0, unread, None, None, None, None, None
-    sums, counts = _by_question(read)
-    repeats = sums.sum(axis=0) / counts.sum(axis=0)
-    mean = float(repeats.mean())
-    spread = float(repeats.std(ddof=1)) if len(repeats) >= _LEAST else None
-    if len(sums) < _LEAST:
-        return len(read), unread, mean, None, None, None, spread
-    own = sums.sum(axis=1) / counts.sum(axis=1)
-    error = float(own.std(ddof=1) / np.sqrt(len(own)))
-    drawn = resampled_sums(np.concatenate([sums, counts], axis=1), resamples=resamples, seed=seed)
-    width = sums.shape[1]
-    with np.errstate(invalid="ignore"):  # a repeat of which nothing that was read is drawn has no mean
-        means = drawn[:, :width] / drawn[:, width:]
-    told = np.isfinite(means)
-    number = told.sum(axis=1)
-    drawn_means = np.where(told, means, 0.0).sum(axis=1)[number > 0] / number[number > 0]
-    return len(read), unread, mean, error, *interval(drawn_means), spread
+        return (*counts, None, None, None, None, None)
+    questions, question = np.unique(read["question_id"].to_numpy(), return_inverse=True)
+    repeats, repeat = np.unique(read["repeat"].to_numpy(), return_inverse=True)
+    grade = read["score"].to_numpy().astype(np.float64)
+    # A row a question: for each repeat the sum of its grades, then for each how many there are.
+    cells, shape = question * len(repeats) + repeat, (len(questions), len(repeats))
+    sums, held = (np.bincount(cells, weights, shape[0] * shape[1]).reshape(shape) for weights in (grade, None))
+    units = np.concatenate([sums, held], axis=1).astype(np.float64)
+    of_repeats = _means(units.sum(axis=0)[None])[0]
+    mean = float(of_repeats.mean())
+    spread = float(of_repeats.std(ddof=1)) if len(repeats) > 1 else None
+    if len(questions) < 2:
+        return (*counts, mean, None, None, None, spread)
+    of_questions = units[:, : len(repeats)].sum(axis=1) / units[:, len(repeats) :].sum(axis=1)
+    error = float(np.sqrt(of_questions.var(ddof=1) / len(questions)))
+    drawn = resampled_sums(units, resamples=resamples, seed=seed)
+    return (*counts, mean, error, *interval(np.nanmean(_means(drawn), axis=1)), spread)
 
 
-def _by_question(read: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sums of scores, and their numbers: a row a question, a column a repeat that has any."""
-    questions, row = np.unique(read["question_id"].to_numpy(), return_inverse=True)
-    repeats, column = np.unique(read["repeat"].to_numpy(), return_inverse=True)
-    sums, counts = np.zeros((len(questions), len(repeats))), np.zeros((len(questions), len(repeats)))
-    np.add.at(sums, (row, column), read["score"].to_numpy())
-    np.add.at(counts, (row, column), 1.0)
-    return sums, counts
+def _means(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of the repeats, of rows of sums and counts; NaN for one without a grade."""
+    half = sums.shape[1] // 2
+    with np.errstate(invalid="ignore"):
+        return sums[:, :half] / sums[:, half:]
+
+
+def notes(judgments: pl.DataFrame) -> list[str]:
+    """What a reader of the scores must know: judgments that were not read, a judge that always says the same.
+
+    >>> import polars as pl
+    >>> told = {"question_id": [1, 2], "category": "math", "turn": 1, "repeat": 0, "score": 7.0, "reason": None}
+    >>> notes(pl.DataFrame(told))
+    ['the judge gave every one of the 2 answers the same score (7): it tells nothing about them']
+    """
+    read = judgments["score"].drop_nulls()
+    found = []
+    if unread := len(judgments) - len(read):
+        reasons = Counter(judgments.filter(judgments["score"].is_null())["reason"].to_list()).most_common()
+        told = ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+        found.append(f"{counted(unread, 'judgment')} could not be read, and count nowhere: {told}; see unread.parquet")
+    if len(read) > 1 and read.n_unique() == 1:
+        found.append(
+            f"the judge gave every one of the {len(read):,} answers the same score ({read[0]:g}): "
+            "it tells nothing about them"
+        )
+    return found

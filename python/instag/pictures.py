@@ -15,7 +15,7 @@ def line_picture(
     path: str | Path, series: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, title: str, x: str, y: str
 ) -> bool:
     """Draws lines, each a name and its x and y values, into a PNG; False, and nothing drawn, without matplotlib."""
-    figure = _figure()
+    figure = empty_figure(7, 4)
     if figure is None:
         return False
     axes = figure.subplots()
@@ -28,14 +28,19 @@ def line_picture(
     axes.spines[["top", "right"]].set_visible(False)
     if len(series) > 1:
         axes.legend(frameon=False)
-    figure.savefig(path, format="png", dpi=120, metadata=_QUIET)
+    saved(figure, path)
     return True
 
 
-def _figure() -> Any:
-    """An empty figure that no window belongs to; None without matplotlib."""
+def empty_figure(width: float, height: float) -> Any:
+    """A figure of so many inches that no window belongs to; None without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         return None
-    return Figure(figsize=(7, 4), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def saved(figure: Any, path: str | Path) -> None:
+    """Writes a figure as PNG."""
+    figure.savefig(path, format="png", dpi=120, metadata=_QUIET)

@@ -1,33 +1,35 @@
-"""A radar picture: one corner a category, one line a model."""
+"""A radar picture: a score for each of some categories, as a shape a model."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_LOW, _HIGH = 0.0, 10.0  # grades
+import numpy as np
+
+from instag.pictures import empty_figure, saved
+
+_HIGHEST = 10
 
 
 def radar_picture(
-    path: str | Path, categories: Sequence[str], series: Mapping[str, Sequence[float]], title: str
+    path: str | Path, categories: Sequence[str], series: Mapping[str, Sequence[float]], *, title: str
 ) -> bool:
-    """Draws scores from 0 to 10 by category into a PNG; False, and nothing drawn, without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
+    """Draws scores from 0 to 10 around a circle into a PNG; False, and nothing drawn, without matplotlib."""
+    figure = empty_figure(6, 6)
+    if figure is None:
         return False
-    figure = Figure(figsize=(6, 6), layout="constrained")
-    axes = figure.add_subplot(projection="polar")
-    angles = [2 * math.pi * at / len(categories) for at in range(len(categories))]
+    angles = np.linspace(0, 2 * np.pi, len(categories), endpoint=False)
+    axes = figure.subplots(subplot_kw={"projection": "polar"})
     for name, values in series.items():
-        axes.plot([*angles, angles[0]], [*values, values[0]], label=name, linewidth=1.2)
-        axes.fill([*angles, angles[0]], [*values, values[0]], alpha=0.1)
-    axes.set_xticks(angles, categories)
-    axes.set_ylim(_LOW, _HIGH)
+        axes.plot([*angles, angles[0]], [*values, values[0]], label=name, linewidth=1.4)
+        axes.fill([*angles, angles[0]], [*values, values[0]], alpha=0.12)
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    axes.set_xticks(angles, labels=list(categories), parse_math=False)
+    axes.set_ylim(0, _HIGHEST)
     axes.set_title(title, fontsize=10, parse_math=False)
     if len(series) > 1:
-        axes.legend(frameon=False, loc="lower right")
-    # A file's bytes shall not tell which version made it.
-    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(-0.1, -0.1))
+    saved(figure, path)
     return True

@@ -134,7 +134,8 @@ def longest_first(order: NDArray[np.int64], tokens: NDArray[np.int64], batch: in
     """The same order, but within each step's `batch` the longer conversations come first; equal ones as they were.
 
     A step is the sum over its samples, so nothing else changes; what goes through a device at once is then of about one
-    length, so little of it is padding (more than twice as fast on two cores, four at once), and memory runs out soon if it does.
+    length, so little of it is padding (more than twice as fast on two cores, four at once), and memory runs out soon if
+    it does.
 
     >>> longest_first(np.array([0, 1, 2, 0]), np.array([5, 7, 6]), batch=2).tolist()
     [1, 0, 2, 0]

@@ -113,9 +113,7 @@ def _make(
     told, named = _of_tagger(run, tagger) if tagger else _of_selection(run)
     with talk.bar("tokens", total=len(named), unit="conversation") as advance:
         data = train_data(told, tokenizer, settings, advance)
-    order = training_order(
-        data.tokens, epochs=settings.epochs, token_budget=settings.token_budget, seed=settings.seed
-    )
+    order = training_order(data.tokens, epochs=settings.epochs, token_budget=settings.token_budget, seed=settings.seed)
     order = longest_first(order, data.tokens, settings.batch)
     _tell(data, order, settings, talk)
     skipped = data.skipped["number"].to_list()
