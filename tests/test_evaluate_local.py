@@ -75,7 +75,7 @@ def test_a_chat_that_is_too_long_or_holds_a_special_token_is_a_failure(folder: P
         model = FolderModel(base_model(str(folder)), store, template="vicuna-v1.1", device="cpu")
         found = model.answers([Ask(long, 0.0, 8), Ask(special, 0.0, 8)])
         assert len(store) == 0
-    assert [each.reason for each in found if isinstance(each, Failure)] == ["too_long", "provider"]
+    assert [each.reason for each in found if isinstance(each, Failure)] == ["too_long", "template"]
     assert "holds `</s>`" in found[1].message  # type: ignore[union-attr]
 
 
@@ -115,3 +115,46 @@ def test_without_a_model_the_loss_can_not_be_told(instag: Instag, tmp_path: Path
     assert said.code == 1
     assert "holds no trained model" in said.err
     assert "hint: train one" in said.err
+
+
+def test_the_model_of_a_run_is_judged_as_it_was_trained(
+    folder: Path, serve: Any, instag: Instag, tmp_path: Path
+) -> None:
+    pytest.importorskip("trl", reason="the extra `train` is not installed")
+    subjects = "rain snow hail wind fog dew frost sun moon sea".split()
+    verbs = ("Write a poem about", "Translate into French:", "Fix the Python code for")
+    rows = [{"instruction": f"{verb} {subject}.", "output": "Done."} for verb in verbs for subject in subjects]
+    pool, run, apart = tmp_path / "pool.jsonl", tmp_path / "run", tmp_path / "apart"
+    pool.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    train = ["--model", folder, "--preset", "chat-template", "--epochs", 1, "--batch", 8, "--max-tokens", 256]
+    for made, file in ((run, pool), (apart, run / "split" / "pool.jsonl")):
+        assert instag("tag", file, "--run", made, "--tagger", "keyphrase").code == 0
+        assert instag("normalize", made, "--min-count", 1).code == 0
+        assert instag("select", made, "--k", 10).code == 0
+        if made == run:
+            assert instag("split", run, "--holdout-tags", 1, "--min-count", 2, "--max-share", 0.5).code == 0
+        trained = instag("train", made, *train, "--device", "cpu")
+        assert trained.code == 0, trained.err
+    told = {}
+    for made in (run, apart):
+        said = instag("evaluate", made, "--holdout", run / "split", "--device", "cpu", "--json")
+        assert said.code == 0, said.err
+        told[made] = said
+        manifest = json.loads((made / "evaluate" / "manifest.json").read_text())
+        assert manifest["settings"]["template"] == "model"
+        assert list(manifest["inputs"]["stages"]) == ["train"]
+    picked = set(pl.read_parquet(run / "select" / "picks.parquet")["id"])
+    held = {json.loads(line)["instag"]["id"] for line in (run / "split" / "heldout.jsonl").read_text().splitlines()}
+    met = f"{len(picked & held)} of {len(held)} held-out samples were picked for the training"
+    assert (met in told[run].err) == bool(picked & held)
+    assert "were picked for the training" not in told[apart].err
+    judge = serve(role="judge")
+    questions = tmp_path / "question.jsonl"
+    questions.write_text(json.dumps({"question_id": 1, "category": "stem", "turns": ["What is rain?", "Why?"]}))
+    bench = ["--mt-bench", questions, "--judge", "J", "--judge-base-url", judge.base_url, "--max-tokens", 4]
+    said = instag("evaluate", apart, *bench, "--device", "cpu", "--json")
+    assert said.code == 0, said.err
+    assert (said.json["counts"]["model"], said.json["counts"]["judgments"]) == ("apart", 6)
+    assert instag("train", apart, *train, "--seed", 1, "--replace", "--device", "cpu").code == 0
+    assert "`evaluate` is stale" in instag("show", apart).err
+    assert instag("evaluate", apart, *bench, "--device", "cpu", "--json").json["fresh"] is True

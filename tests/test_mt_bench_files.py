@@ -73,6 +73,12 @@ def test_a_file_of_prompts_that_lacks_one_or_has_a_strange_field(tmp_path: Path)
     written(path, {**prompt, "prompt_template": "{question} {answer.__class__}"})
     with pytest.raises(DataError, match=r"has the field `answer.__class__`"):
         judge_prompts("single", path)
+    written(path, {**prompt, "prompt_template": "{question!r} {answer}"})
+    with pytest.raises(DataError, match=r"has the field `question`"):
+        judge_prompts("single", path)
+    written(path, {**prompt, "prompt_template": "{question} {"})
+    with pytest.raises(DataError, match=r"the template of `single-v1` is broken"):
+        judge_prompts("single", path)
     written(path, "", {"name": "single-v1"})
     with pytest.raises(DataError, match=r"p\.jsonl:2: not a judge prompt"):
         judge_prompts("single", path)
@@ -97,6 +103,11 @@ def test_what_is_no_question_is_told_with_its_line(tmp_path: Path, lines: list[A
     with pytest.raises(DataError, match=said) as raised:
         read_questions(written(tmp_path / "q.jsonl", *lines))
     assert raised.value.hint
+
+
+def test_half_a_surrogate_is_replaced(tmp_path: Path) -> None:
+    (question,) = read_questions(written(tmp_path / "q.jsonl", {**QUESTION, "turns": ["\ud800 1 + 1?"]}))
+    assert question.turns == ("\ufffd 1 + 1?",)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

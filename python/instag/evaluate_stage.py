@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from instag.config import check_keys, settings_from
 from instag.errors import ConfigError
 from instag.evaluate_settings import EvaluateSettings, EvaluateSpeed
 from instag.mt_bench import Bench, Subject, check_keys_and_prices, make_mt_bench, read_bench
+from instag.progress import counted
 from instag.run import Run
 from instag.staging import file_input, make_stage
 from instag.templates import VICUNA
@@ -48,6 +50,9 @@ def evaluate_stage(path: str | Path, said: Mapping[str, Any], talk: Talk) -> dic
             make_mt_bench(out, bench, subject, settings, speed, store, talk)
         if settings.holdout is not None and folder is not None and template is not None:
             _held_out(out, folder, template, settings, talk)
+            if "stages" in inputs and (note := _met_in_training(run, settings.holdout)) is not None:
+                out.notes.append(note)
+                talk.warn(note)
 
     return make_stage(run, "evaluate", whole, inputs, make, talk, _kept(speed), again=_again(run, speed))
 
@@ -122,6 +127,21 @@ def _kept(speed: EvaluateSpeed) -> dict[str, Any]:
     for name in ("base_url", "judge_base_url"):
         told[name] = None if told[name] is None else redact(told[name])
     return told
+
+
+def _met_in_training(run: Run, holdout: str) -> str | None:
+    """What to say where held-out samples were picked for the training: a loss on those tells nothing."""
+    path = Path(holdout)
+    files = [path / name for name in _HELD_OUT_FILES[:2]] if path.is_dir() else [path]
+    lines = [line for file in files if file.is_file() for line in file.read_text("utf-8").split("\n") if line]
+    held = {json.loads(line)["instag"].get("id") for line in lines}
+    met = len(held.intersection(run.table("select", "picks", ["id"])["id"].to_list()))
+    if not met:
+        return None
+    return (
+        f"{met:,} of {counted(len(held), 'held-out sample')} were picked for the training of `{run.path}`: train on a "
+        "run of `split/pool.jsonl`, which has none of them"
+    )
 
 
 def _held_out(out: Output, folder: BaseModel, template: str, settings: EvaluateSettings, talk: Talk) -> None:

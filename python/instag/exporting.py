@@ -39,7 +39,7 @@ def show(path: str | Path, talk: Talk) -> dict[str, Any]:
             talk.line(f"{stage}: {state}")
             continue
         if state != "current":
-            waits = [source for source in manifest["inputs"].get("stages", {}) if told[source]["state"] != "current"]
+            waits = [source for source in manifest["inputs"].get("stages", {}) if run.state(source) != "current"]
             verb = "import" if manifest["settings"].get("tagger") == "import" else _VERBS.get(stage, stage)
             todo = f"it waits for `{waits[0]}`" if waits else f"`instag {verb}` makes it again"
             if (owner := run.owner(stage)) is not run:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from instag.errors import DataError
+from instag.replies import clean
 
 SINGLE, PAIRWISE = "single", "pairwise"
 MODES = (SINGLE, PAIRWISE)
@@ -134,7 +135,8 @@ def _fastchat(mode: str, path: str | Path) -> JudgePrompts:
         try:
             told = json.loads(line)
             name, kind, form = (told[member] for member in ("name", "type", "output_format"))
-            prompt = JudgePrompt(str(name), str(told["system_prompt"]), str(told["prompt_template"]))
+            texts = (name, told["system_prompt"], told["prompt_template"])
+            prompt = JudgePrompt(*(clean(str(text)) for text in texts))
         except (ValueError, KeyError, TypeError):
             raise DataError(f"{path}:{number}: not a judge prompt", hint=hint) from None
         if kind == mode and form == _FORMATS[mode]:
@@ -158,10 +160,11 @@ def _filled(mode: str, turn: int, referenced: bool) -> set[str]:
 
 def _check_fields(prompt: JudgePrompt, known: set[str], path: str | Path) -> None:
     try:
-        named = {name for _, name, _, _ in string.Formatter().parse(prompt.template) if name is not None}
+        parts = list(string.Formatter().parse(prompt.template))
     except ValueError as error:
         raise DataError(f"`{path}`: the template of `{prompt.name}` is broken: {error}") from None
-    if unknown := named - known:
+    fields = [(name, form or how) for _, name, form, how in parts if name is not None]
+    if unknown := {name for name, changed in fields if name not in known or changed}:
         raise DataError(
             f"`{path}`: the template of `{prompt.name}` has the field `{sorted(unknown)[0]}`",
             hint=f"it may have {', '.join(sorted(known))}",

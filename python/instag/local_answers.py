@@ -64,7 +64,7 @@ class FolderModel:
         try:
             prompt, ends = self._prompt(ask.messages, tokenizer)
         except Unlearnable as why:
-            return Failure("provider", str(why))
+            return Failure("template", str(why))
         ids = tokenizer(prompt, add_special_tokens=self._template != MODEL)["input_ids"]
         most = longest(model.config.to_dict())
         room = ask.max_tokens if most is None else min(ask.max_tokens, most - len(ids))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from instag.output import Output
     from instag.progress import Talk
 
+_MAY_PASS = ("timeout", "provider")  # why a request has no reply, where another attempt may help
 _FEWEST_CORNERS = 3  # of a radar picture
 
 
@@ -209,9 +210,7 @@ def _write_answers(out: Output, questions: Sequence[Question], spoken: Mapping[i
         told = ", ".join(f"{reason} {count:,}" for reason, count in sorted(failed.items()))
         out.notes.append(f"the model gave no answer to {counted(failed.total(), 'turn')}: {told}")
     if cut:
-        out.notes.append(
-            f"{counted(cut, 'answer')} cut at the limit of tokens (`--max-tokens`), and judged as it stands"
-        )
+        out.notes.append(f"{counted(cut, 'answer')} cut at the limit of tokens (`--max-tokens`), and judged like that")
 
 
 def _write_grades(out: Output, grades: Sequence[Judgment], name: str, settings: EvaluateSettings) -> None:
@@ -305,22 +304,19 @@ def _write_unread(out: Output, unread: Sequence[tuple[Judgment | PairJudgment, A
 
 
 def _tell_judge(out: Output, asked: Sequence[Asked]) -> None:
-    """Who judged, by the names in the replies, and when; how many requests have no reply."""
+    """Who judged, by the names in the replies, and when; how many requests are worth another attempt."""
     replies = [each.reply for each in asked if isinstance(each.reply, Answer)]
     models = Counter(reply.model or "unnamed" for reply in replies)
     dates = sorted(reply.finished[:10] for reply in replies)
     out.counts |= {
         "judge_model": ", ".join(sorted(models)),
         "judged": [dates[0], dates[-1]] if dates else None,
-        "failed": sum(isinstance(each.reply, Failure) for each in asked) + sum(_failed_answers(out).values()),
+        "failed": sum(isinstance(each.reply, Failure) and each.reply.reason in _MAY_PASS for each in asked)
+        + sum(count for reason, count in out.counts.get("answers_failed", {}).items() if reason in _MAY_PASS),
     }
     if len(models) > 1:
         told = ", ".join(f"`{model}` {count:,}" for model, count in sorted(models.items()))
         out.notes.append(f"more than one model judged: {told}")
-
-
-def _failed_answers(out: Output) -> dict[str, int]:
-    return dict(out.counts.get("answers_failed", {}))
 
 
 def _tell_cost(out: Output, models: Sequence[ChatModel]) -> None:

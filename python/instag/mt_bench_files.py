@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from instag.errors import DataError
+from instag.replies import clean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,7 +75,7 @@ def read_questions(path: str | Path) -> list[Question]:
         lines[own] = number
         reference = told.get("reference")
         known = _texts(reference, "reference", where, _QUESTION_HINT) if reference is not None else ()
-        found.append(Question(own, category, turns, known))
+        found.append(Question(own, clean(category), turns, known))
     if not found:
         raise DataError(f"`{path}` holds no question", hint=f"a line of it looks like {_QUESTION_HINT}")
     return found
@@ -105,7 +106,7 @@ def read_answers(path: str | Path) -> Answered:
         model, turns[own] = name, _texts(first, "turns", where, _ANSWER_HINT, nulls=True)
     if model is None:
         raise DataError(f"`{path}` holds no answer", hint=f"a line of it looks like {_ANSWER_HINT}")
-    return Answered(model, turns)
+    return Answered(clean(model), turns)
 
 
 def answer_line(question: int, model: str, turns: Sequence[str | None], finished: str | None) -> str:
@@ -214,7 +215,7 @@ def read_judgments(path: str | Path, questions: Sequence[Question], model: str |
         repeat = seen[own, turn]
         seen[own, turn] += 1
         judges[judge[0]] = None
-        reason = None if score != UNREAD else str(told.get("reason") or "unread")
+        reason = None if score != UNREAD else clean(str(told.get("reason") or "unread"))
         rows.append((own, categories[own], turn, repeat, float(score) if reason is None else None, reason))
     names = list(told_models)
     if not rows or (model is None and len(names) > 1):
@@ -227,7 +228,7 @@ def read_judgments(path: str | Path, questions: Sequence[Question], model: str |
         raise DataError(f"`{path}` holds judgments of {len(judges)} judges", hint="a file has one judge's: part them")
     order = {question.id: at for at, question in enumerate(questions)}
     rows.sort(key=lambda row: (order[row[0]], row[2], row[3]))
-    return Judged(model or names[0], next(iter(judges)), judgments_frame(rows))
+    return Judged(clean(model or names[0]), clean(next(iter(judges))), judgments_frame(rows))
 
 
 def _line(told: dict[str, Any]) -> str:
@@ -263,5 +264,5 @@ def _whole(told: dict[str, Any], name: str, where: str, hint: str) -> int:
 
 def _texts(value: Any, name: str, where: str, hint: str, *, nulls: bool = False) -> tuple[Any, ...]:
     if isinstance(value, list) and all(isinstance(text, str) or (nulls and text is None) for text in value):
-        return tuple(value)
+        return tuple(None if text is None else clean(text) for text in value)
     raise DataError(f"{where}: `{name}` is not a list of texts", hint=f"a line looks like {hint}")
