@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -23,8 +22,6 @@ from instag.run import Run
 from instag.stages import normalize_stage, select_stage
 from instag.tag_stages import tag_stage
 from instag.templates import VICUNA, pieces
-from instag.train_data import training_order
-from instag.train_settings import accumulation, train_settings
 from instag.train_stage import train_stage
 from tiny_model import CHATML, tiny_model, tiny_tokenizer
 
@@ -282,14 +279,6 @@ def test_a_token_budget_takes_the_place_of_epochs(selected: Selected, model: Pat
     counts = trained(run, model, token_budget=5000)["counts"]
     assert 5000 <= counts["tokens_read"] < 5000 + 256
     assert counts["epochs"] == pytest.approx(5000 / counts["tokens"], rel=0.1)
-    tokens = np.array([3, 50, 7])
-    for budget in (1, 3, 60, 61, 1000):
-        order = training_order(tokens, epochs=1, token_budget=budget, seed=1)
-        read = np.cumsum(tokens[order])
-        assert read[-1] >= budget
-        assert len(order) == 1 or read[-2] < budget
-        for start in range(0, len(order) - 2, 3):
-            assert sorted(order[start : start + 3]) == [0, 1, 2]
 
 
 def test_a_tagger_learns_the_answers(selected: Selected, model: Path) -> None:
@@ -301,23 +290,6 @@ def test_a_tagger_learns_the_answers(selected: Selected, model: Path) -> None:
     assert (run / "train_tagger" / "model" / "config.json").is_file()
     assert Run(run).state("train_tagger") == "current"
     assert Run(run).state("train") == "absent"
-
-
-def test_what_a_preset_says() -> None:
-    paper = train_settings({})
-    told = (paper.epochs, paper.batch, paper.learning_rate, paper.warmup, paper.max_tokens, paper.template)
-    assert told == (5, 128, 2e-5, 0.1, 2048, "vicuna-v1.1")
-    assert train_settings({}, "instagger").batch == 512
-    assert train_settings({"preset": "chat-template", "batch": 16}).template == "model"
-    with pytest.raises(ConfigError, match="`preset` is 'best'"):
-        train_settings({"preset": "best"})
-    with pytest.raises(ConfigError, match="does not go evenly onto 3 devices"):
-        accumulation(128, None, 3)
-    with pytest.raises(ConfigError, match="hint: what divides 64: `--device-batch 16`"):
-        accumulation(128, 20, 2)
-    for wrong in ({"lora_alpha": 2}, {"quantized": True}, {"epochs": 0}, {"warmup": 1.0}, {"learning_rate": 0.0}):
-        with pytest.raises(ConfigError):
-            train_settings(wrong)
 
 
 def test_what_does_not_fit_is_told(selected: Selected, model: Path, tmp_path: Path, monkeypatch: Any) -> None:

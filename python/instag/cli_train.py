@@ -80,6 +80,8 @@ def train(run: str, as_tagger: bool, replace: bool, as_json: bool, quiet: bool, 
     if not as_tagger and (given := [name for name in _TAGGER if options[name] is not None]):
         raise click.UsageError(f"`--{given[0].replace('_', '-')}` is for `--as-tagger`")
     from instag.train_stage import train_stage
+    from instag.training import is_first
 
     told = said(options, TRAIN | SPEED | _TAGGER)
-    finish(train_stage(run, told, Talk(quiet=quiet), as_tagger=as_tagger, replace=replace), as_json)
+    made = train_stage(run, told, Talk(quiet=quiet), as_tagger=as_tagger, replace=replace)
+    finish(made, as_json and is_first())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,20 @@ from instag.config import settings_from
 from instag.conversations import Conversation, conversations
 from instag.errors import ArtifactError, ConfigError, DataError
 from instag.model_files import BaseModel, base_model, longest, read_config, read_tokenizer
+from instag.output import Output
+from instag.progress import Talk
 from instag.run import Run, stage_key
 from instag.staging import label_of, make_stage, stage_inputs
 from instag.tagger_data import TaggerSettings, tagger_conversations
+from instag.temporary import TemporaryFolder
 from instag.train_settings import TrainSettings, TrainSpeed, train_settings
+from instag.training import Places, is_first, train
 
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
-    from instag.output import Output
-    from instag.progress import Talk
     from instag.train_data import TrainData
 
 TRAIN, TAGGER = "train", "train_tagger"  # the stages, as folders of a run
@@ -57,13 +59,11 @@ def train_stage(
         _check_replaced(run, stage, replace=replace)
 
     def make(out: Output) -> None:
-        _make(out, run, model, settings, speed, tagger, work, talk)
-
-    from instag.training import is_first
+        _make(out, run, model, settings, speed, tagger, work, talk if is_first() else Talk(quiet=True))
 
     if not is_first():  # one of several that train together: the first one writes
         if not run.is_current(stage, settings=whole, inputs=inputs):
-            make_aside(make)
+            _take_part(make)
         return {"run": str(run.path), "stage": stage}
     told = dataclasses.asdict(speed) | {"model": model.name, "preset": settings.preset}
     return make_stage(run, stage, whole, inputs, make, talk, told)
@@ -86,13 +86,9 @@ def _check_replaced(run: Run, stage: str, *, replace: bool) -> None:
         )
 
 
-def make_aside(make: Any) -> None:
-    """Takes part in a training that another process writes; what is written here is thrown away."""
-    from instag.output import Output
-    from instag.temporary import TemporaryFolder
-
-    folder = TemporaryFolder()
-    make(Output(folder.path))
+def _take_part(make: Callable[[Output], None]) -> None:
+    """Trains with the process that writes; what is written here is thrown away."""
+    make(Output(TemporaryFolder().path))
 
 
 def _make(
@@ -107,7 +103,6 @@ def _make(
 ) -> None:
     from instag.pictures import MISSING, line_picture
     from instag.train_data import longest_first, train_data, training_order
-    from instag.training import Places, train
 
     tokenizer = read_tokenizer(model)
     told, named = _of_tagger(run, tagger) if tagger else _of_selection(run)

@@ -171,7 +171,7 @@ def _network(torch: Any, model: BaseModel, settings: TrainSettings, precision: s
         raise
     except Exception as error:  # whatever a broken file of weights, or a model that is none of language, makes it raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        if "allocate memory" in reason:
+        if _is_of_memory(reason):
             raise
         raise ConfigError(f"`{model.name}` can't be read as a language model: {reason}") from None
 
@@ -321,13 +321,18 @@ def _step_of(checkpoint: Path | None) -> int:
     return 0 if checkpoint is None else int(checkpoint.name.rsplit("-", 1)[1])
 
 
+def _is_of_memory(said: str) -> bool:
+    """Whether an error's words are those of torch's allocator on a CPU, which has no error of its own."""
+    return "allocate memory" in said or "not enough memory" in said
+
+
 @contextlib.contextmanager
 def _told_of_memory(torch: Any, at_once: int) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError) as error:
         said = str(error).splitlines()[0]
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in said:
+        if not isinstance(error, torch.OutOfMemoryError) and not _is_of_memory(said):
             raise
         lower = [f"`--device-batch {at_once // 2}`"] if at_once > 1 else []
         lower += ["`--gradient-checkpointing`", "a lower `--max-tokens`", "`--lora 16`"]
