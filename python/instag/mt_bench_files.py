@@ -162,7 +162,7 @@ def seconds_of(finished: str | None) -> float | None:
     >>> seconds_of("1970-01-01T00:01:00+00:00"), seconds_of(None)
     (60.0, None)
     """
-    return None if finished is None else datetime.datetime.fromisoformat(finished).timestamp()
+    return None if finished is None else datetime.datetime.fromisoformat(finished.replace("Z", "+00:00")).timestamp()
 
 
 @dataclass(frozen=True)
