@@ -127,3 +127,16 @@ def test_normalized_answers_hold_the_tags_that_normalize_gave(instag: Instag, da
     for name, turn, _, answer in pl.concat([made.train, made.held_out]).iter_rows():
         assert {tag["tag"] for tag in json.loads(answer)} == tags[name, turn]
     assert len(made.held_out) == 100
+
+
+def test_what_was_held_out_can_be_tagged_by_another_and_compared(instag: Instag, chats: Path, tmp_path: Path) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    instag("tag", chats, "--run", run, "--tagger", "keyphrase")
+    counts = instag("split", run, "--as-tagger", "--held-out", 5, "--json").json["counts"]
+    instag("tag", run / "tagger" / "queries.jsonl", "--run", again, "--tagger", "keyphrase")
+    said = instag("agree", run, again, "--join", "query", "--json")
+    assert said.code == 0, said.err
+    assert said.json["counts"]["compared"] == counts["held_out"] >= 5
+    assert said.json["counts"]["only_in_a"] > 0
+    assert said.json["exact"]["f1"]["value"] == 1.0
+    assert "samples have no text of one query" in instag("agree", run, again, "--join", "query", "--by", "sample").err

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CHOICES = {
     "tags": ("raw", "normalized"),
     "by": ("query", "sample"),
-    "join": ("id", "own-id"),
+    "join": ("id", "own-id", "query"),
     "average": ("micro", "macro"),
     "matching": MATCHINGS,
     "case": ("keep", "fold"),
@@ -61,6 +61,8 @@ class AgreeSettings:
                 raise ConfigError(f"`min_cosine` is given, but {what}", hint="name a model with `--embedder`")
             if not -1 <= self.min_cosine < 1:
                 raise ConfigError(f"`min_cosine` is {self.min_cosine}, must be from -1 to below 1")
+        if self.join == "query" and self.by != "query":
+            raise ConfigError("`join` is query, and `by` sample: samples have no text of one query")
         if self.resamples < 1 or self.seed < 0:
             raise ConfigError(f"`resamples` is {self.resamples} and `seed` {self.seed}, must be at least 1 and 0")
 
@@ -188,14 +190,25 @@ def read_tagging(path: str | Path, settings: AgreeSettings) -> pl.DataFrame:
     queries = _renamed(run, run.table(stage, "queries", ["id", "turn", "status", "tags"]), settings)
     query = run.table("tag", "queries", ["query"])["query"].cast(pl.String)
     failed = (pl.col("status").cast(pl.String) == "failed").alias("failed")
-    return queries.with_columns(query).select("id", "turn", "query", failed, tags)
+    told = queries.with_columns(query).select("id", "turn", "query", failed, tags)
+    return _by_text(told, path) if settings.join == "query" else told
+
+
+def _by_text(told: pl.DataFrame, path: str | Path) -> pl.DataFrame:
+    """Each distinct query once, under its own text: a run asks equal ones once, so all of them have the same tags."""
+    import polars as pl
+
+    if nameless := told["query"].null_count():
+        raise DataError(f"{nameless:,} queries of `{path}` have no text: it was imported", hint="join by `--join id`")
+    first = told.unique("query", keep="first", maintain_order=True)
+    return first.with_columns(pl.col("query").alias("id"), pl.lit(0, pl.Int32).alias("turn"))
 
 
 def _renamed(run: Run, rows: pl.DataFrame, settings: AgreeSettings) -> pl.DataFrame:
     """The rows under the ids of their source's records, where that was asked for; imported ones have these already."""
     import polars as pl
 
-    if settings.join == "id" or not run.has("tag", "records"):
+    if settings.join != "own-id" or not run.has("tag", "records"):
         return rows
     first = run.table("tag", "records", ["row", "own_id"]).unique("row", keep="first").sort("row")
     own = pl.DataFrame({"id": sample_rows(run, "tag")["id"], "own": first["own_id"]})

@@ -17,8 +17,8 @@ AGREE: dict[str, dict[str, Any]] = {
         "help": "Compare queries (default), or the tags of all queries of a sample together.",
     },
     "join": {
-        "type": click.Choice(["id", "own-id"]),
-        "help": "By sample ids (default), or by the ids that the records have in their source: labels made elsewhere.",
+        "type": click.Choice(["id", "own-id", "query"]),
+        "help": "By sample ids (default), by the ids that records have in their source, or queries by their text.",
     },
     "average": {
         "type": click.Choice(["micro", "macro"]),
@@ -86,7 +86,8 @@ def split(run: str, as_tagger: bool, as_json: bool, quiet: bool, **options: Any)
       instag run RUN/split/pool.jsonl --run POOL --answers RUN/answers.sqlite --k 6000
 
     With --as-tagger RUN/tagger gets what a tagger of your own learns from: `train.jsonl` and `held_out.jsonl`, a query
-    and its tags as JSON a line. Equal queries are never on both sides.
+    and its tags as JSON a line. Equal queries are never on both sides. `queries.jsonl` are those held out, to be tagged
+    by it: `instag agree RUN TAGGED --join query` tells how well.
     """  # noqa: D301 - click reads the backspace
     foreign = set(TAGGER if not as_tagger else SPLIT) - set(SPLIT if not as_tagger else TAGGER)
     if given := [name for name in (*SPLIT, *TAGGER) if name in foreign and options[name] is not None]:

@@ -124,7 +124,7 @@ def tagger_conversations(
 
 
 def tagger_stage(path: str | Path, said: dict[str, Any], talk: Talk) -> dict[str, Any]:
-    """`tagger/`: train.jsonl and held_out.jsonl, one `{"messages": [...]}` a query. Reads `tag/` (and `normalize/`)."""
+    """`tagger/`: train.jsonl, held_out.jsonl, queries.jsonl, each with messages. Reads `tag/` (and `normalize/`)."""
     import dataclasses
 
     from instag.config import settings_from
@@ -138,6 +138,10 @@ def tagger_stage(path: str | Path, said: dict[str, Any], talk: Talk) -> dict[str
             with out.file(f"{part}.jsonl") as file, open(file, "w", encoding="utf-8", newline="\n") as lines:
                 for messages in data.conversations(part):
                     lines.write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+        with out.file("queries.jsonl") as file, open(file, "w", encoding="utf-8", newline="\n") as lines:
+            for query in data.held_out["query"]:
+                asked = {"messages": [{"role": "user", "content": query}]}
+                lines.write(json.dumps(asked, ensure_ascii=False) + "\n")
         out.counts |= data.counts
         out.notes.append(label_of(run))
 
