@@ -62,6 +62,14 @@ def test_every_cell_is_trained_and_judged(instag: Instag, tmp_path: Path) -> Non
     assert (table["loss_low"] < table["loss"]).all()
     assert {told["with"] for told in said.json["correlations"]} <= {"loss"}
     assert "held-out loss" in (tmp_path / "made" / "cells.md").read_text()
+    cells = tmp_path / "made" / "cells"
+    pair = cells / "pool-coverage-k24-seed0", cells / "pool-base"
+    compared = instag("evaluate", "--compare", *pair, "--json")
+    assert compared.code == 0, compared.err
+    row = compared.json["heldout"][0]
+    assert row["difference"] == pytest.approx(row["loss_a"] - row["loss_b"])
+    assert row["high"] < -1
+    assert row["p"] < 0.01
     again = instag("experiment", tmp_path / "exp.toml")
     assert "training" not in again.err, "what stands is not made again"
     assert pl.read_parquet(tmp_path / "made" / "cells.parquet").equals(table)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import oracle_scores
 from instag import DataError
-from instag.comparing import EXACT, compare, sign_flip_p
+from instag.comparing import EXACT, compare, compare_losses, sign_flip_p
 from instag.human_agreement import human_agreement, read_people
 from instag.mt_bench_scores import notes, scores
 from instag.radar import radar_picture
@@ -116,6 +116,30 @@ def test_what_is_judged_twice_or_on_one_side_alone() -> None:
         compare(frame([*one, one[1]]), frame(one), ("mine", "theirs"))
     told = compare(frame(one), frame(one[:2])).row(0, named=True)
     assert (told["pairs"], told["unpaired"], told["p"]) == (2, 1, 1.0)
+
+
+def test_losses_are_compared_sample_by_sample() -> None:
+    random = np.random.default_rng(2)
+    tokens = random.integers(0, 50, 200)
+    hard = random.normal(3, 1, 200)  # samples differ far more than models do
+    seen = pl.Series("seen", [at % 3 > 0 for at in range(200)])
+    a, b = (
+        pl.DataFrame({"tokens": tokens, "loss": tokens * (hard + shift + random.normal(0, 0.1, 200))}).with_columns(
+            seen
+        )
+        for shift in (0.0, 0.05)
+    )
+    told = compare_losses(a, b, resamples=2000)
+    assert told["seen"].to_list() == [None, True, False]
+    assert told["samples"][0] == int((tokens > 0).sum()) == told["samples"][1] + told["samples"][2]
+    row = told.row(0, named=True)
+    assert row["difference"] == pytest.approx(float((a["loss"] - b["loss"]).to_numpy().sum() / tokens.sum()))
+    assert row["low"] < -0.05 < row["high"] < -0.02
+    assert row["p"] < 0.001
+    none = compare_losses(a.with_columns(seen=True), b.with_columns(seen=True)).row(2, named=True)
+    assert (none["samples"], none["difference"], none["p"]) == (0, None, None)
+    with pytest.raises(DataError, match="other samples held out, or other tokens"):
+        compare_losses(a, b.with_columns(pl.col("tokens") + 1))
 
 
 verdicts = st.lists(

@@ -96,6 +96,59 @@ def _row(pairs: pl.DataFrame, resamples: int, seed: int, flips: int) -> tuple[An
     return (*told, sign_flip_p(units[:, 0], flips=flips, seed=seed))
 
 
+def compare_losses(
+    a: pl.DataFrame,
+    b: pl.DataFrame,
+    names: tuple[str, str] = ("A", "B"),
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    flips: int = FLIPS,
+) -> pl.DataFrame:
+    """Held-out losses of two models, sample by sample: all, those of seen tags alone, those with an unseen one.
+
+    A frame has a row a sample, the same ones in the same order: `tokens` that were learned, `loss` (the sum over them,
+    nats), `seen`. `loss_a`, `loss_b` are means a token, `difference` A's less B's (below 0: A is better), `low` and
+    `high` the middle 95 % of the bootstrap over samples, `wins` the samples that A has the lower loss of; `p` as of
+    `compare`, the sign of a sample's difference flipped. Figures are null where there are no samples. Raises
+    `DataError` where the samples or their tokens are others: a loss a token says nothing across tokenizers.
+
+    >>> import polars as pl
+    >>> a, b = (pl.DataFrame({"tokens": [2, 2], "loss": loss, "seen": True}) for loss in ([2.0, 4.0], [3.0, 5.0]))
+    >>> compare_losses(a, b).select("seen", "samples", "difference", "wins", "p").row(0)
+    (None, 2, -0.5, 2, 0.5)
+    """
+    import polars as pl
+
+    if not a.select("tokens", "seen").equals(b.select("tokens", "seen")):
+        raise DataError(
+            f"`{names[0]}` and `{names[1]}` have other samples held out, or other tokens of them",
+            hint="evaluate both with the same `--holdout` and `--heldout-tokens`, models of one tokenizer and template",
+        )
+    both = a.select("tokens", "seen", pl.col("loss").alias("a")).with_columns(b["loss"].alias("b"))
+    both = both.filter(pl.col("tokens") > 0)
+    rows = [(None, *_losses(both, resamples, seed, flips))]
+    rows += [(kind, *_losses(both.filter(pl.col("seen") == kind), resamples, seed, flips)) for kind in (True, False)]
+    schema: dict[str, Any] = {"seen": pl.Boolean, "samples": pl.Int64}
+    schema |= dict.fromkeys(("loss_a", "loss_b", "difference", "low", "high"), pl.Float64)
+    return pl.DataFrame(rows, schema=schema | {"wins": pl.Int64, "p": pl.Float64}, orient="row")
+
+
+def _losses(both: pl.DataFrame, resamples: int, seed: int, flips: int) -> tuple[Any, ...]:
+    if not len(both):
+        return (0, None, None, None, None, None, 0, None)
+    units = np.ascontiguousarray(both.select("a", "b", "tokens").to_numpy().astype(np.float64))
+    apart = units[:, 0] - units[:, 1]
+    total_a, total_b, tokens = (float(total) for total in units.sum(axis=0))
+    low = high = None
+    if len(units) > 1:
+        drawn = resampled_sums(units, resamples=resamples, seed=seed)
+        low, high = interval((drawn[:, 0] - drawn[:, 1]) / drawn[:, 2])
+    wins = int((apart < -_ROUNDING).sum())
+    told = (len(units), total_a / tokens, total_b / tokens, (total_a - total_b) / tokens, low, high, wins)
+    return (*told, sign_flip_p(apart, flips=flips, seed=seed))
+
+
 def sign_flip_p(differences: NDArray[np.float64], *, flips: int = FLIPS, seed: int = 0) -> float:
     """How often the sum of differences is as far from 0 as it is, where the sign of each is a coin's; two-sided.
 

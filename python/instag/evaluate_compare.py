@@ -1,4 +1,4 @@
-"""`instag evaluate --compare A B`: two evaluated runs, question by question, by a paired test."""
+"""`instag evaluate --compare A B`: two evaluated runs by paired tests, of grades and of held-out losses."""
 
 from __future__ import annotations
 
@@ -30,42 +30,90 @@ def compare_command(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Compares the judgments of two runs, tells the table, and gives the summary that `--json` prints.
+    """Compares judgments and held-out losses of two runs, tells the tables, and gives what `--json` prints.
 
-    With `people`, a file of their votes, also how far they agree with which of two grades is higher.
-
-    Raises `ArtifactError` where one of them was not judged answer by answer, `DataError` where they were judged
-    differently (another judge, other prompts, other questions or references) or share no question.
+    With `people`, a file of their votes, also how far they agree with which of two grades is higher. Raises
+    `ArtifactError` where the two have neither in common, `DataError` where they were judged differently (another judge,
+    other prompts, other questions or references, other samples held out) or share no question.
     """
-    from instag.comparing import compare
-    from instag.human_agreement import human_agreement, read_people
-
-    a, b = (_judged(Run(path)) for path in (path_a, path_b))
-    _check_same(a, b, (str(path_a), str(path_b)))
     names = (str(path_a), str(path_b))
-    table = compare(a["judgments"], b["judgments"], names, resamples=resamples, seed=seed)
+    runs = Run(path_a), Run(path_b)
+    a, b = (run.need("evaluate") for run in runs)
+    found: dict[str, Any] = {"stage": "compare", "runs": list(names)}
     talk.line("compare:")
-    for side, each, name in zip("AB", (a, b), names, strict=True):
-        talk.line(f"  {side}: {each['counts']['model']} ({name}), judged by {each['counts']['judge']}")
-    _tell(table, talk)
-    models = str(a["counts"]["model"]), str(b["counts"]["model"])
-    found: dict[str, Any] = {"stage": "compare", "runs": list(names), "models": list(models), "table": table.to_dicts()}
-    if people is not None:
-        ours = _verdicts(a["judgments"], b["judgments"])
-        agreement = human_agreement(ours, read_people(people, models), resamples=resamples, seed=seed)
-        found["human_agreement"] = agreement.to_dicts()
-        tell_agreement(found["human_agreement"], talk)
+    if all(run.has("evaluate", "judgments") for run in runs):
+        _compare_grades(runs, (a, b), names, talk, found, people, resamples, seed)
+    elif people is not None or not all(run.has("evaluate", "heldout_samples") for run in runs):
+        lacking = next(run for run in runs if not run.has("evaluate", "judgments"))
+        raise ArtifactError(
+            f"`{lacking.path}` has no grades of single answers",
+            hint="`--mt-bench QUESTIONS --judge J` makes them, `--holdout FOLDER` losses that can be compared, too",
+        )
+    if all(run.has("evaluate", "heldout_samples") for run in runs):
+        _compare_losses(runs, (a, b), names, talk, found, resamples, seed)
     return found
 
 
-def _judged(run: Run) -> dict[str, Any]:
-    manifest = run.need("evaluate")
-    if not run.has("evaluate", "judgments"):
-        raise ArtifactError(
-            f"`{run.path}` has no grades of single answers",
-            hint="`instag evaluate RUN --mt-bench QUESTIONS --judge J` makes them",
+Pair = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _compare_grades(
+    runs: tuple[Run, Run],
+    manifests: Pair,
+    names: tuple[str, str],
+    talk: Talk,
+    found: dict[str, Any],
+    people: str | Path | None,
+    resamples: int,
+    seed: int,
+) -> None:
+    from instag.comparing import compare
+    from instag.human_agreement import human_agreement, read_people
+
+    _check_same(*manifests, names)
+    a, b = (run.table("evaluate", "judgments") for run in runs)
+    table = compare(a, b, names, resamples=resamples, seed=seed)
+    for side, manifest, name in zip("AB", manifests, names, strict=True):
+        counts = manifest["counts"]
+        talk.line(f"  {side}: {counts['model']} ({name}), judged by {counts['judge']}")
+    _tell(table, talk)
+    models = str(manifests[0]["counts"]["model"]), str(manifests[1]["counts"]["model"])
+    found |= {"models": list(models), "table": table.to_dicts()}
+    if people is not None:
+        agreement = human_agreement(_verdicts(a, b), read_people(people, models), resamples=resamples, seed=seed)
+        found["human_agreement"] = agreement.to_dicts()
+        tell_agreement(found["human_agreement"], talk)
+
+
+def _compare_losses(
+    runs: tuple[Run, Run],
+    manifests: Pair,
+    names: tuple[str, str],
+    talk: Talk,
+    found: dict[str, Any],
+    resamples: int,
+    seed: int,
+) -> None:
+    from instag.comparing import compare_losses
+
+    if _digests(manifests[0], "held out") != _digests(manifests[1], "held out"):
+        raise DataError(
+            f"`{names[0]}` and `{names[1]}` were evaluated on other samples",
+            hint="evaluate both with the same `--holdout`",
         )
-    return {**manifest, "judgments": run.table("evaluate", "judgments")}
+    a, b = (run.table("evaluate", "heldout_samples") for run in runs)
+    table = compare_losses(a, b, names, resamples=resamples, seed=seed)
+    found["heldout"] = table.to_dicts()
+    rows = []
+    for row in found["heldout"]:
+        kind = {None: "all", True: "every tag seen", False: "a tag unseen"}[row["seen"]]
+        if row["difference"] is None:
+            rows.append([kind, 0, *[None] * 6])
+            continue
+        figures = [f"{row['loss_a']:.4f}", f"{row['loss_b']:.4f}", f"{row['difference']:+.4f}"]
+        between = "-" if row["low"] is None else f"{row['low']:+.4f} to {row['high']:+.4f}"
+        rows.append([kind, row["samples"], *figures, between, f"{row['p']:.4f}", row["wins"]])
+    talk.table(["held-out loss, A - B", "samples", "A", "B", "difference", "95 %", "p", "A lower"], rows)
 
 
 def _check_same(a: dict[str, Any], b: dict[str, Any], names: tuple[str, str]) -> None:

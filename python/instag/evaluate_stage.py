@@ -146,7 +146,9 @@ def _met_in_training(run: Run, holdout: str) -> str | None:
 
 def _held_out(out: Output, folder: BaseModel, template: str, settings: EvaluateSettings, talk: Talk) -> None:
     """The table of losses by tag, and of it what a summary tells: all, seen and unseen tags."""
-    from instag.heldout_loss import heldout_loss, read_held_out
+    import polars as pl
+
+    from instag.heldout_loss import loss_by_tag, read_held_out, sample_losses
     from instag.model_files import longest, read_config
 
     assert settings.holdout is not None
@@ -155,17 +157,10 @@ def _held_out(out: Output, folder: BaseModel, template: str, settings: EvaluateS
     if tokens < settings.heldout_tokens:
         out.notes.append(f"held-out conversations are cut at {tokens:,} tokens: the model takes no more")
     held = read_held_out(settings.holdout)
-    table = heldout_loss(
-        folder.folder,
-        held.conversations,
-        held.tags,
-        seen=held.seen,
-        template=template,
-        max_tokens=tokens,
-        resamples=settings.resamples,
-        seed=settings.seed,
-        talk=talk,
-    )
+    measured = sample_losses(folder.folder, held.conversations, template=template, max_tokens=tokens, talk=talk)
+    table = loss_by_tag(measured, held.tags, seen=held.seen, resamples=settings.resamples, seed=settings.seed)
+    seen_alone = pl.Series("seen", [held.seen.issuperset(tags) for tags in held.tags], pl.Boolean)
+    out.table("heldout_samples", measured.with_columns(seen_alone))
     out.table("heldout_loss", table)
     every, seen, unseen = table.head(3).select("samples", "tokens", "loss", "low", "high").to_dicts()
     out.counts["heldout"] = {**every, "seen": seen, "unseen": unseen, "model": folder.name}

@@ -88,7 +88,8 @@ def _check_replaced(run: Run, stage: str, *, replace: bool) -> None:
 
 def _take_part(make: Callable[[Output], None]) -> None:
     """Trains with the process that writes; what is written here is thrown away."""
-    make(Output(TemporaryFolder().path))
+    folder = TemporaryFolder()  # it goes with the object
+    make(Output(folder.path))
 
 
 def _make(
