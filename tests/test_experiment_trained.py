@@ -73,3 +73,38 @@ def test_every_cell_is_trained_and_judged(instag: Instag, tmp_path: Path) -> Non
     again = instag("experiment", tmp_path / "exp.toml")
     assert "training" not in again.err, "what stands is not made again"
     assert pl.read_parquet(tmp_path / "made" / "cells.parquet").equals(table)
+
+
+def test_the_whole_chain_runs_from_one_file(instag: Instag, tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": "Write a poem about rain."}, {"role": "assistant", "content": "O rain."}]
+    told = [{"messages": [{**asked[0], "content": f"{asked[0]['content']} {at}"}, asked[1]]} for at in range(40)]
+    (tmp_path / "told.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+    world = tmp_path / "world"
+    assert instag("run", tmp_path / "told.jsonl", "--run", world, "--tagger", "keyphrase", "--min-count", 1).code == 0
+    split = instag("split", world, "--holdout-tags", 1, "--min-count", 1, "--max-share", 0.9, "--eval", 4)
+    assert split.code == 0, split.err
+    tiny_model(tmp_path / "tiny")
+    (tmp_path / "job.toml").write_text(
+        """files = ["told.jsonl"]
+run = "run"
+tag.tagger = "keyphrase"
+normalize.min_count = 1
+select.k = 20
+[train]
+model = "tiny"
+batch = 4
+epochs = 1
+max_tokens = 256
+device = "cpu"
+[evaluate]
+holdout = "world/split"
+heldout_tokens = 256
+device = "cpu"
+"""
+    )
+    said = instag("run", tmp_path / "job.toml", "--json")
+    assert said.code == 0, said.err
+    assert list(said.json["stages"]) == ["tag", "normalize", "analyze", "select", "train", "evaluate"]
+    assert said.json["stages"]["evaluate"]["counts"]["heldout"]["loss"] > 0
+    again = instag("run", tmp_path / "job.toml", "--json")
+    assert not any(stage["fresh"] for stage in again.json["stages"].values())

@@ -80,3 +80,30 @@ def test_without_the_extra_it_says_what_to_install(
     assert "no model to begin from is named" in instag("train", run).err
     assert instag("train", run, "--model", model, "--tags", "raw").code == 2
     assert not (run / "train" / "manifest.json").exists()
+
+
+def test_a_config_is_refused_before_anything_is_paid_for(
+    instag: Instag, chats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from instag import later_stages
+
+    job = tmp_path / "job.toml"
+    begin = f'files = ["{chats}"]\nrun = "run"\ntag.tagger = "keyphrase"\n'
+    for text, message in (
+        ("train = 3", "job.toml: `train` is 3, must be a table"),
+        ("[train]\nmodel = 'm'\nepoch = 1", "job.toml: [train]: unknown key `epoch`"),
+        ("[train]\nepochs = 1", "job.toml: [train]: no model to begin from is named"),
+        ("[evaluate]\nmt_bench = 'q'", "job.toml: [evaluate]: no judge is named"),
+        ("[evaluate]\nmodel = 'm'\nmt_bench = 'q'\njudge = 'j'", "job.toml: [evaluate]: unknown key `model`"),
+    ):
+        job.write_text(begin + text)
+        said = instag("run", job)
+        assert said.code == 1
+        assert message in said.err, said.err
+    job.write_text(begin + "[train]\nmodel = 'm'")
+    monkeypatch.setattr(later_stages, "find_spec", lambda name: None)
+    assert "training needs `torch`" in instag("run", job).err
+    monkeypatch.setattr(later_stages, "find_spec", lambda name: name)
+    (tmp_path / "m").mkdir()
+    assert "there is no `config.json`" in instag("run", job).err
+    assert not (tmp_path / "run").exists()

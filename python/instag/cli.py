@@ -187,7 +187,8 @@ def select(run: str, as_json: bool, quiet: bool, **options: Any) -> None:
 def run_(files: tuple[str, ...], run_path: str | None, as_json: bool, quiet: bool, **options: Any) -> None:
     """All stages: tag, normalize, analyze, select.
 
-    FILES are as for `instag tag`; or one CONFIG.toml, whose paths are relative to it.
+    FILES are as for `instag tag`; or one CONFIG.toml, whose paths are relative to it. Where it has `[train]`, a model
+    is trained on the selection, where it has `[evaluate]`, judged.
     """
     from instag import stages
 

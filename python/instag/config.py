@@ -115,11 +115,16 @@ _PLAIN = {
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """A whole run as a TOML file says it: `files` and `run` are paths from here, `stages` what is said for each."""
+    """A whole run as a TOML file says it: `files` and `run` are paths from here, `stages` what is said for each.
+
+    `train` and `evaluate` are None where these stages are not asked for.
+    """
 
     files: list[str]
     run: str | None
     stages: dict[str, dict[str, Any]]
+    train: dict[str, Any] | None = None
+    evaluate: dict[str, Any] | None = None
 
 
 _PATHS = [("tag", name) for name in ("answers", "prompt", "labels", "redact", "key_file", "prices")]
@@ -138,8 +143,12 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
 
     `known` has the keys of each stage. Raises `ConfigError` naming the file and the key.
     """
+    from instag.later_stages import read_stages
+
     config = read_config(path)
-    check_keys(config, {"files", "run", *known}, str(path))
+    later = {name: config.pop(name, None) for name in ("train", "evaluate")}
+    check_keys(config, {"files", "run", *known, *later}, str(path))
+    train, evaluate = read_stages(path, later)
     for stage, keys in known.items():
         table = config.setdefault(stage, {})
         if not isinstance(table, dict):
@@ -170,4 +179,4 @@ def read_run_config(path: Path, known: Mapping[str, set[str]]) -> RunConfig:
         if kind in _OF_FOLDERS and name and (path.parent / name).is_dir():
             stages["normalize"]["embedder"] = f"{kind}:{path.parent / name}"
     run = os.path.normpath(path.parent / config["run"]) if "run" in config else None
-    return RunConfig([here(file) for file in files], run, stages)
+    return RunConfig([here(file) for file in files], run, stages, train, evaluate)

@@ -11,7 +11,7 @@ from typing import Any
 from instag.config import blame, check_keys, read_config, settings_from
 from instag.controlled import SWEEPS
 from instag.errors import ConfigError
-from instag.experiment_stages import read_stages
+from instag.later_stages import read_stages
 from instag.selection import METHODS, SelectSettings
 
 WHOLE = "whole"  # the name of the cell of the whole pool, among the methods
@@ -81,9 +81,8 @@ def read_experiment(path: Path) -> Experiment:
     config = read_config(path)
     tables = {name: config.pop(name, None) for name in ("select", "train", "evaluate")}
     check_keys(config, {each.name for each in dataclasses.fields(_Axes)} | set(tables), str(path))
-    for name, table in tables.items():
-        if not isinstance(table, dict | None):
-            raise ConfigError(f"{path}: `{name}` is {table!r}, must be a table", hint=f"write `[{name}]`")
+    if not isinstance(tables["select"], dict | None):
+        raise ConfigError(f"{path}: `select` is {tables['select']!r}, must be a table", hint="write `[select]`")
     if not isinstance(config.get("out"), str):
         raise ConfigError(f"{path}: `out` is {config.get('out')!r}, must be a path", hint='out = "experiment"')
     if isinstance(config.get("k"), int):

@@ -208,8 +208,13 @@ def run_all(
     known: Mapping[str, set[str]],
     talk: Talk,
 ) -> dict[str, Any]:
-    """All stages. `said` holds what the command line says for each; one `CONFIG.toml` for files says the rest."""
+    """All stages. `said` holds what the command line says for each; one `CONFIG.toml` for files says the rest.
+
+    `train` and `evaluate` are made where the config has a table for them.
+    """
     stages: Mapping[str, Mapping[str, Any]] = said
+    train: dict[str, Any] | None = None
+    evaluate: dict[str, Any] | None = None
     config_path = files[0] if len(files) == 1 and files[0].endswith(".toml") else None
     if config_path is not None:
         from instag.own_embedder import names_own, search_last
@@ -221,6 +226,7 @@ def run_all(
             with blame(f"{config_path}: [{stage}]"):
                 _check_settings(stage, table)
         files, path = config.files, path or config.run
+        train, evaluate = config.train, config.evaluate
         stages = {stage: {**config.stages[stage], **said[stage]} for stage in said}
     if path is None:
         raise ConfigError("no run folder is named", hint='give `--run RUN`, or `run = "..."` in the config')
@@ -236,12 +242,24 @@ def run_all(
         vocabulary_settings(Run(path), stages["normalize"], settings_from(EmbedderAccess, stages["normalize"]))
     with blame(f"{config_path}: [tag]") if config_path and not said["tag"] else contextlib.nullcontext():
         _check_tagger(stages["tag"])
+    if train is not None:
+        from instag.later_stages import check_train
+
+        check_train(train)
     made = [
         tag_stage(path, files, stages["tag"], talk),
         normalize_stage(path, stages["normalize"], talk),
         analyze_stage(path, talk),
         select_stage(path, stages["select"], talk),
     ]
+    if train is not None:
+        from instag.train_stage import train_stage
+
+        made.append(train_stage(path, train, talk))
+    if evaluate is not None:
+        from instag.evaluate_stage import evaluate_stage
+
+        made.append(evaluate_stage(path, evaluate, talk))
     return {"run": str(path), "stages": {stage["stage"]: stage for stage in made}}
 
 
