@@ -35,13 +35,17 @@ device = "cpu"
 """
 
 
-def test_every_cell_is_trained_and_judged(instag: Instag, tmp_path: Path) -> None:
+def write_poems(path: Path, count: int) -> None:
     told = []
-    for at in range(120):
+    for at in range(count):
         one, two = SUBJECTS[at % 8], SUBJECTS[at % 5]
         asked = {"role": "user", "content": f"Write a poem about {one} and {two}, the {at}th."}
         told.append({"messages": [asked, {"role": "assistant", "content": f"O {one}, O {two}."}]})
-    (tmp_path / "told.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+    path.write_text("".join(json.dumps(each) + "\n" for each in told))
+
+
+def test_every_cell_is_trained_and_judged(instag: Instag, tmp_path: Path) -> None:
+    write_poems(tmp_path / "told.jsonl", 120)
     world, pool = tmp_path / "world", tmp_path / "pool"
     flags = ("--tagger", "keyphrase", "--min-count", 2)
     assert instag("run", tmp_path / "told.jsonl", "--run", world, *flags, "--k", 9).code == 0
@@ -76,12 +80,10 @@ def test_every_cell_is_trained_and_judged(instag: Instag, tmp_path: Path) -> Non
 
 
 def test_the_whole_chain_runs_from_one_file(instag: Instag, tmp_path: Path) -> None:
-    asked = [{"role": "user", "content": "Write a poem about rain."}, {"role": "assistant", "content": "O rain."}]
-    told = [{"messages": [{**asked[0], "content": f"{asked[0]['content']} {at}"}, asked[1]]} for at in range(40)]
-    (tmp_path / "told.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+    write_poems(tmp_path / "told.jsonl", 60)
     world = tmp_path / "world"
     assert instag("run", tmp_path / "told.jsonl", "--run", world, "--tagger", "keyphrase", "--min-count", 1).code == 0
-    split = instag("split", world, "--holdout-tags", 1, "--min-count", 1, "--max-share", 0.9, "--eval", 4)
+    split = instag("split", world, "--holdout-tags", 1, "--min-count", 3, "--max-share", 0.4, "--eval", 4)
     assert split.code == 0, split.err
     tiny_model(tmp_path / "tiny")
     (tmp_path / "job.toml").write_text(
