@@ -24,7 +24,11 @@ def tell(manifest: Mapping[str, Any], folder: Path, talk: Talk, *, fresh: bool) 
     for note in manifest["notes"]:
         talk.line(f"  note: {note}".replace("\n", "\n  "))
     names = Counter(output["name"].split("/")[0] for output in manifest["outputs"])
-    told = [name if "." in name else f"{name} ({count:,} parts)" for name, count in names.items()]
+    tables = {output["name"].split("/")[0] for output in manifest["outputs"] if "/part-" in output["name"]}
+    told = [
+        name if "." in name else f"{name} ({count:,} {'parts' if name in tables else 'files'})"
+        for name, count in names.items()
+    ]
     talk.line(f"  in {folder}: {', '.join(told)}")
 
 
@@ -194,7 +198,7 @@ def _train(counts: Mapping[str, Any], talk: Talk) -> None:
         f"{counts['devices']} x {counts['device']} in {counts['precision']}; "
         f"{counts['parameters_learned']:,} parameters learned"
     )
-    talk.line(f"  loss {counts['first_loss']:.3f} at first, {counts['last_loss']:.3f} at last (nats a learned token)")
+    talk.line(f"  loss, nats a token: {counts['first_loss']:.3f} at first, {counts['last_loss']:.3f} in the last tenth")
 
 
 _TELL: dict[str, Callable[[Mapping[str, Any], Talk], None]] = {

@@ -117,7 +117,7 @@ def train(
         "device_batch": at_once,
         "accumulation": times,
         "first_loss": float(curve["loss"][0]),
-        "last_loss": float(curve["loss"][-1]),
+        "last_loss": float(curve["loss"].tail(max(len(curve) // 10, 1)).to_numpy().mean()),  # a step says little
         "taken_up_at": _step_of(begun),
         "versions": _versions(),
     }
