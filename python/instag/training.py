@@ -165,6 +165,7 @@ def _network(torch: Any, model: BaseModel, settings: TrainSettings, precision: s
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
+        said["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}  # what is quantized can't be moved later
     try:
         return AutoModelForCausalLM.from_pretrained(str(model.folder), local_files_only=True, **said)
     except (MemoryError, torch.OutOfMemoryError):
